@@ -1,0 +1,1 @@
+"""The statements that come with the project, one file each: columns, constraints, trace and public meaning."""

@@ -1,0 +1,340 @@
+"""From a component's expression DAG to CPU kernels: LLVM code over 16 lanes, compiled once and kept on disk.
+
+Two kernels a component. `composition` adds the weighted constraints of a range of evaluation points to four
+coordinate columns (PROTOCOL 7.2); `fractions` writes the interaction columns of a range of trace rows, without the
+running sum over rows (PROTOCOL 12). Both take addresses, so that they read the columns wherever they lie:
+
+    kernel(start, stop, columns, shifts, parameters, secure, out)
+
+start and stop count points (multiples of 16); `columns` are the component's preprocessed, main and, for composition,
+interaction columns; `shifts[j]` maps a point to the point of the j-th row offset; `parameters` and `secure` are
+u32 arrays (see `Inputs`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from air.layout import SECURE, ComponentLayout
+from prover import emit
+from prover.emit import LANES, U32, U64, VECTOR, Value, Wide
+
+KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
+_FORMAT = 1  # raise when the emitted code changes: older objects on disk are then not found
+_POINTER = ir.PointerType()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a kernel finds what: the layout of `columns`, `shifts` and `secure` (in QM31 elements)."""
+
+    n_columns: int
+    offsets: tuple[int, ...]  # the row offsets other than 0, in the order of `shifts`
+    weights: int  # first weight of the constraints
+    share: int  # claimed sum / rows
+    relations: int  # z and alpha^0.. of every relation that the component uses, one after the other
+    n_secure: int
+
+
+def relation_places(component: ComponentLayout) -> dict[int, int]:
+    """Position, after `Inputs.relations`, of the elements of each relation used: z, then the powers of alpha."""
+    places: dict[int, int] = {}
+    position = 0
+    for fraction in component.fractions:
+        if fraction.relation not in places:
+            places[fraction.relation] = position
+            position += 1 + len(fraction.values)
+    return places
+
+
+def inputs(component: ComponentLayout) -> Inputs:
+    masks = [*component.masks, *component.interaction_masks]
+    offsets = tuple(sorted({o for mask in masks for o in mask} - {0}))
+    lengths = {f.relation: 1 + len(f.values) for f in component.fractions}
+    columns = len(component.preprocessed) + len(component.masks) + SECURE * component.n_interaction
+    n = component.n_constraints
+    return Inputs(columns, offsets, 0, n, n + 1, n + 1 + sum(lengths.values()))
+
+
+class _Block:
+    """Emits the code for 16 points: cells, nodes and secure constants by name."""
+
+    def __init__(self, component: ComponentLayout, b: ir.IRBuilder, args: dict[str, Value], at: Value) -> None:
+        self.component, self.b, self.args, self.at = component, b, args, at
+        self.inputs = inputs(component)
+        uses = Counter(i for n in component.nodes if n[0] in ("add", "sub", "mul", "neg") for i in n[1:])
+        uses.update(component.constraints)
+        uses.update(i for f in component.fractions for i in (f.multiplicity, *f.values))
+        self.uses = uses
+        self.values: dict[int, Value] = {}
+        self.cells: dict[tuple[int, int], Value] = {}
+
+    def address(self, table: str, index: int) -> Value:
+        slot = self.b.gep(self.args[table], [ir.Constant(U64, index)], source_etype=_POINTER)
+        return self.b.load(slot, typ=_POINTER)
+
+    def cell(self, column: int, offset: int) -> Value:
+        """16 values of a column at the points, or at the points `offset` rows away."""
+        key = (column, offset)
+        if key not in self.cells:
+            base = self.address("columns", column)
+            if offset == 0:
+                pointer = self.b.gep(base, [self.at], source_etype=U32)
+                self.cells[key] = self.b.load(pointer, typ=VECTOR, align=4)
+            else:
+                self.cells[key] = self.gather(base, self.inputs.offsets.index(offset))
+        return self.cells[key]
+
+    def gather(self, base: Value, shift: int) -> Value:
+        b = self.b
+        places = b.load(b.gep(self.address("shifts", shift), [self.at], source_etype=U32), typ=VECTOR, align=4)
+        out: Value = ir.Constant(VECTOR, ir.Undefined)
+        for lane in range(LANES):
+            k = ir.Constant(U32, lane)
+            place = b.zext(b.extract_element(places, k), U64)
+            out = b.insert_element(out, b.load(b.gep(base, [place], source_etype=U32), typ=U32, align=4), k)
+        return out
+
+    def scalar(self, table: str, index: int) -> Value:
+        pointer = self.b.gep(self.args[table], [ir.Constant(U64, index)], source_etype=U32)
+        return emit.broadcast(self.b, self.b.load(pointer, typ=U32, align=4))
+
+    def secure(self, index: int) -> list[Value]:
+        return [self.scalar("secure", SECURE * index + k) for k in range(SECURE)]
+
+    def node(self, index: int) -> Value:
+        """The vector of a node, emitted at first use."""
+        if index not in self.values:
+            self.values[index] = self._emit(index)
+        return self.values[index]
+
+    def _emit(self, index: int) -> Value:
+        c = self.component
+        op, *rest = c.nodes[index]
+        match op:
+            case "const":
+                return emit.splat(rest[0])
+            case "param":
+                return self.scalar("parameters", rest[0])
+            case "pre":
+                return self.cell(rest[0], 0)
+            case "trace":
+                return self.cell(len(c.preprocessed) + rest[0], c.masks[rest[0]][rest[1]])
+            case "neg":
+                return emit.neg(self.b, self.node(rest[0]))
+            case "mul":
+                return emit.mul(self.b, self.node(rest[0]), self.node(rest[1]))
+        plus, minus, products = self._terms(index)
+        if products < 2:
+            return {"add": emit.add, "sub": emit.sub}[op](self.b, self.node(rest[0]), self.node(rest[1]))
+        total = emit.sum_of_products(self.b, *self._emit_terms(plus))
+        return emit.sub(self.b, total, emit.sum_of_products(self.b, *self._emit_terms(minus))) if minus else total
+
+    def _terms(self, root: int) -> tuple[list[int], list[int], int]:
+        """Flattens a sum whose inner nodes nobody else reads; products among the terms are reduced together."""
+        signed: tuple[list[int], list[int]] = ([], [])
+        products, stack = 0, [(root, 0)]
+        while stack:
+            index, sign = stack.pop()
+            op, *rest = self.component.nodes[index]
+            private = index == root or (self.uses[index] == 1 and index not in self.values)
+            if op in ("add", "sub") and private:
+                stack.append((rest[1], sign ^ (op == "sub")))
+                stack.append((rest[0], sign))
+            else:
+                signed[sign].append(index)
+                products += op == "mul" and private
+        return signed[0], signed[1], products
+
+    def _emit_terms(self, terms: list[int]) -> tuple[list[tuple[Value, Value]], list[Value]]:
+        pairs, extra = [], []
+        for index in terms:
+            op, *rest = self.component.nodes[index]
+            if op == "mul" and self.uses[index] == 1 and index not in self.values:
+                pairs.append((self.node(rest[0]), self.node(rest[1])))
+            else:
+                extra.append(self.node(index))
+        return pairs, extra
+
+    def batch(self, index: int) -> tuple[list[Value], list[Value]]:
+        """Numerator and denominator (secure) of one batch of fractions."""
+        b, places = self.b, relation_places(self.component)
+        parts = []
+        for fraction in self.component.batches[index]:
+            start = self.inputs.relations + places[fraction.relation]
+            z, alphas = self.secure(start), [self.secure(start + 1 + k) for k in range(len(fraction.values))]
+            values = [self.node(v) for v in fraction.values]
+            head = values[0]  # alpha^0 = 1
+            den = []
+            for k in range(SECURE):
+                pairs = [(v, a[k]) for v, a in zip(values[1:], alphas[1:], strict=True)]
+                extra = [emit.neg(b, z[k])] + ([head] if k == 0 else [])
+                den.append(emit.sum_of_products(b, pairs, extra))
+            parts.append((self.node(fraction.multiplicity), den))
+        if len(parts) == 1:
+            n, den = parts[0]
+            return [n, emit.splat(0), emit.splat(0), emit.splat(0)], den
+        (n0, d0), (n1, d1) = parts
+        numerator = [emit.sum_of_products(b, [(n0, d1[k]), (n1, d0[k])]) for k in range(SECURE)]
+        return numerator, emit.secure_mul(b, d0, d1)
+
+    def interaction(self, index: int, offset: int) -> list[Value]:
+        first = len(self.component.preprocessed) + len(self.component.masks) + SECURE * index
+        return [self.cell(first + k, offset) for k in range(SECURE)]
+
+    def logup_constraint(self, index: int) -> list[Value]:
+        b, last = self.b, index + 1 == self.component.n_interaction
+        numerator, denominator = self.batch(index)
+        step = self.interaction(index, 0)
+        if index:
+            step = emit.secure_sub(b, step, self.interaction(index - 1, 0))
+        if last:
+            step = emit.secure_sub(b, step, self.interaction(index, -1))
+            step = emit.secure_add(b, step, self.secure(self.inputs.share))
+        return emit.secure_sub(b, emit.secure_mul(b, step, denominator), numerator)
+
+
+def _emit_composition(block: _Block) -> None:
+    b, component = block.b, block.component
+    totals: list[Wide] = [(emit.splat(0, emit.HALVES),) * 2 for _ in range(SECURE)]  # type: ignore[misc]
+    for index, root in enumerate(component.constraints):
+        value = block.node(root)
+        weight = block.secure(block.inputs.weights + index)
+        for k in range(SECURE):
+            start = emit.fold(b, totals[k]) if index and index % emit.MAX_TERMS == 0 else totals[k]
+            totals[k] = emit.wide_add(b, start, emit.product(b, value, weight[k]))
+    sums = [emit.reduce(b, t) for t in totals]
+    for index in range(component.n_interaction):
+        weight = block.secure(block.inputs.weights + len(component.constraints) + index)
+        sums = emit.secure_add(b, sums, emit.secure_mul(b, block.logup_constraint(index), weight))
+    for k in range(SECURE):
+        pointer = b.gep(block.address("out", k), [block.at], source_etype=U32)
+        b.store(emit.add(b, b.load(pointer, typ=VECTOR, align=4), sums[k]), pointer, align=4)
+
+
+def _emit_fractions(block: _Block) -> None:
+    b = block.b
+    running: list[Value] | None = None
+    for index in range(block.component.n_interaction):
+        numerator, denominator = block.batch(index)
+        quotient = emit.secure_mul(b, numerator, emit.secure_inverse(b, denominator))
+        running = quotient if running is None else emit.secure_add(b, running, quotient)
+        for k in range(SECURE):
+            pointer = b.gep(block.address("out", SECURE * index + k), [block.at], source_etype=U32)
+            b.store(running[k], pointer, align=4)
+
+
+_EMITTERS: dict[str, Callable[[_Block], None]] = {"composition": _emit_composition, "fractions": _emit_fractions}
+
+
+def _module(component: ComponentLayout, kind: str) -> ir.Module:
+    module = ir.Module(name=kind)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [U64, U64] + [_POINTER] * 5), name="kernel")
+    names = ("start", "stop", "columns", "shifts", "parameters", "secure", "out")
+    args = dict(zip(names, function.args, strict=True))
+    entry, loop, done = (function.append_basic_block(name) for name in ("entry", "loop", "done"))
+    b = ir.IRBuilder(entry)
+    b.cbranch(b.icmp_unsigned("<", args["start"], args["stop"]), loop, done)
+    b.position_at_end(loop)
+    at = b.phi(U64)
+    at.add_incoming(args["start"], entry)
+    _EMITTERS[kind](_Block(component, b, args, at))
+    following = b.add(at, ir.Constant(U64, LANES))
+    at.add_incoming(following, loop)
+    b.cbranch(b.icmp_unsigned("<", following, args["stop"]), loop, done)
+    b.position_at_end(done)
+    b.ret_void()
+    return module
+
+
+def _machine() -> tuple[Any, str]:
+    """The target machine, and a name for it. NUMBA_CPU_NAME and NUMBA_CPU_FEATURES lower it, as for Numba's kernels."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is None:
+        features = llvm.get_host_cpu_features().flatten()
+    # Vectors of 512 bits stay whole where the processor has them.
+    if "+avx512f" in features:
+        features += ",-prefer-256-bit"
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True), f"{cpu} {features}"
+
+
+class _Library:
+    """One execution engine; objects live as long as the process, and on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.machine, self.name = _machine()
+        self.folder, self.lock = folder, threading.Lock()
+        self.engines: list[Any] = []
+
+    def load(self, component: ComponentLayout, kind: str) -> Callable[..., None]:
+        key = repr((_FORMAT, llvmlite.__version__, self.name, kind, component.structure))
+        path = self.folder / f"{kind}-{hashlib.blake2s(key.encode()).hexdigest()[:32]}.o"
+        with self.lock:
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
+            if not self._load_object(engine, path):
+                self._compile(engine, _module(component, kind), path)
+            self.engines.append(engine)
+            return KERNEL(engine.get_function_address("kernel"))
+
+    def _load_object(self, engine: Any, path: Path) -> bool:
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return False
+        body, mark = data[:-16], data[-16:]
+        # A torn file, from a killed process, is compiled again.
+        if hashlib.blake2s(body, digest_size=16).digest() != mark:
+            return False
+        engine.add_object_file(llvm.ObjectFileRef.from_data(body))
+        return True
+
+    def _compile(self, engine: Any, module: ir.Module, path: Path) -> None:
+        module.triple = llvm.get_default_triple()
+        parsed = llvm.parse_assembly(str(module))
+        parsed.verify()
+        passes = llvm.create_pass_builder(self.machine, llvm.create_pipeline_tuning_options(speed_level=2))
+        passes.getModulePassManager().run(parsed, passes)
+        body = self.machine.emit_object(parsed)
+        engine.add_object_file(llvm.ObjectFileRef.from_data(body))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
+            aside.write_bytes(body + hashlib.blake2s(body, digest_size=16).digest())
+            aside.replace(path)
+        except OSError:
+            pass  # a read-only or full disk costs the next process a compilation, nothing else
+
+
+@lru_cache(maxsize=1)
+def _library() -> _Library:
+    from prover.cache import folder
+
+    return _Library(folder())
+
+
+_loaded: dict[tuple[str, str], Callable[..., None]] = {}
+
+
+def kernel(component: ComponentLayout, kind: str) -> Callable[..., None]:
+    """The compiled kernel, `composition` or `fractions`, of a component's structure. Thread-safe."""
+    key = (component.structure, kind)
+    if key not in _loaded:
+        _loaded[key] = _library().load(component, kind)
+    return _loaded[key]
