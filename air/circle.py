@@ -165,9 +165,9 @@ def lifted_position(position: int, log_size: int, lifting_log: int) -> int:
     return position if k == 0 else ((position >> (k + 1)) << 1) + (position & 1)
 
 
-def line_domain_index(log_size: int, position: int) -> int:
-    """Point index at natural position i of the half_odds coset of log size n (its x is the line domain's i-th)."""
-    return ((1 << (29 - log_size)) + position * (1 << (31 - log_size))) % ORDER
+def half_odds_initial(log_size: int) -> int:
+    """Initial point index of the half_odds coset, whose x coordinates form a line domain; its step is 2^(31-n)."""
+    return 1 << (29 - log_size)
 
 
 def vanishing(x: QM31, log_size: int) -> QM31:
