@@ -276,22 +276,22 @@ def _machine() -> tuple[Any, str]:
 
 
 class _Library:
-    """One execution engine; objects live as long as the process, and on disk."""
+    """Compiled objects in one folder, for this processor."""
 
     def __init__(self, folder: Path) -> None:
-        self.machine, self.name = _machine()
+        self.name = _machine()[1]
         self.folder, self.lock = folder, threading.Lock()
-        self.engines: list[Any] = []
 
     def load(self, component: ComponentLayout, kind: str) -> Callable[..., None]:
         key = repr((_FORMAT, llvmlite.__version__, self.name, kind, component.structure))
         path = self.folder / f"{kind}-{hashlib.blake2s(key.encode()).hexdigest()[:32]}.o"
         with self.lock:
-            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine()[0])
             if not self._load_object(engine, path):
                 self._compile(engine, _module(component, kind), path)
-            self.engines.append(engine)
-            return KERNEL(engine.get_function_address("kernel"))
+            function = KERNEL(engine.get_function_address("kernel"))
+            function.engine = engine  # the code lives as long as whoever may call it
+            return function
 
     def _load_object(self, engine: Any, path: Path) -> bool:
         try:
@@ -309,9 +309,10 @@ class _Library:
         module.triple = llvm.get_default_triple()
         parsed = llvm.parse_assembly(str(module))
         parsed.verify()
-        passes = llvm.create_pass_builder(self.machine, llvm.create_pipeline_tuning_options(speed_level=2))
+        machine = _machine()[0]
+        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
         passes.getModulePassManager().run(parsed, passes)
-        body = self.machine.emit_object(parsed)
+        body = machine.emit_object(parsed)
         engine.add_object_file(llvm.ObjectFileRef.from_data(body))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

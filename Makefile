@@ -1,0 +1,45 @@
+# `make demo` and `make test` set up everything they need in .venv, from nothing but Python 3.11 and make.
+
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip --disable-pip-version-check -q
+HASH := $(shell cksum pyproject.toml | cut -d' ' -f1)
+RUN := .venv/installed-run-$(HASH)
+DEV := .venv/installed-dev-$(HASH)
+PYTEST := .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+.PHONY: demo test test-slow test-all lint clean
+
+demo: $(RUN)
+	.venv/bin/octoproof demo
+
+# Fast tests, after the linters; pytest's closing line comes last.
+test: lint
+	$(PYTEST)
+
+test-slow: $(DEV)
+	$(PYTEST) -m slow
+
+test-all: lint
+	$(PYTEST) -m "slow or not slow"
+
+lint: $(DEV)
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; name one with: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# An environment is kept as long as pyproject.toml stays the same.
+$(RUN): | .venv/bin/python
+	$(PIP) install -e .
+	@touch $@
+
+$(DEV): | .venv/bin/python
+	$(PIP) install -e '.[dev]'
+	@touch $@ $(RUN)

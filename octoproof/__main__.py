@@ -1,0 +1,5 @@
+"""`python -m octoproof` is `octoproof`."""
+
+from octoproof.cli import main
+
+main()

@@ -1,0 +1,13 @@
+"""The statement types that this program accepts in receipts: the verifier itself accepts none that it is not given."""
+
+from __future__ import annotations
+
+from air.statement import StatementType
+from verifier.receipt import registry
+
+
+def accepted() -> dict[int, StatementType]:
+    """By type number."""
+    from air.statements.topk_statement import TOPK
+
+    return registry(TOPK)

@@ -1,0 +1,1 @@
+"""Committed sets of vectors: quantisation, segments, snapshots, search, and queries with proofs."""

@@ -1,0 +1,49 @@
+"""One text a row, kept as one UTF-8 string and the offsets of its parts, so that a million of them load at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from octoproof.vectors.errors import VectorError
+
+MAX_LABEL_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Label k is `text[offsets[k]:offsets[k + 1]]`. Labels are for people: nothing proves them."""
+
+    offsets: npt.NDArray[np.uint64]
+    text: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> str:
+        return bytes(self.text[self.offsets[row] : self.offsets[row + 1]]).decode()
+
+    def find(self, label: str) -> int | None:
+        """The first row of this label."""
+        wanted = label.encode()
+        lengths = np.diff(self.offsets)
+        for row in np.flatnonzero(lengths == len(wanted)):
+            if bytes(self.text[self.offsets[row] : self.offsets[row + 1]]) == wanted:
+                return int(row)
+        return None
+
+
+def pack_labels(labels: Sequence[object] | npt.NDArray[np.generic], rows: int) -> Labels:
+    """Raises VectorError for a wrong number of labels, or one that is too long."""
+    if len(labels) != rows:
+        raise VectorError(f"labels: {len(labels)} for {rows} vectors; give one each")
+    parts = [str(label).encode() for label in labels]
+    longest = max(map(len, parts), default=0)
+    if longest > MAX_LABEL_BYTES:
+        raise VectorError(f"labels: one has {longest} bytes, at most {MAX_LABEL_BYTES} are kept; shorten it")
+    offsets = np.zeros(rows + 1, dtype=np.uint64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return Labels(offsets, np.frombuffer(b"".join(parts), dtype=np.uint8))

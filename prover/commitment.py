@@ -1,0 +1,80 @@
+"""Committed trees: columns interpolated, extended to the blown-up domain and hashed (PROTOCOL 3, 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from air.circle import Column
+from prover import fft, merkle
+from prover.threads import Workers
+from verifier.config import PcsConfig
+from verifier.hashes import Hash
+
+
+@dataclass(frozen=True)
+class CommittedTree:
+    """Columns in commitment order. `values` are those on the trace domain, if they were kept; `coefficients` have
+    2^n entries, `extended` 2^(n+B), both as long as their column; `merkle` is over the lifted extended columns."""
+
+    log_sizes: tuple[int, ...]
+    values: tuple[Column, ...]
+    coefficients: tuple[Column, ...]
+    extended: tuple[Column, ...]
+    merkle: merkle.MerkleTree
+
+    @property
+    def root(self) -> Hash:
+        return self.merkle.root
+
+
+def commit(
+    columns: Sequence[Column], config: PcsConfig, hash_name: str, workers: Workers, *, keep: bool
+) -> CommittedTree:
+    """Commits columns given by their values in storage order.
+
+    With `keep` the values stay readable (the interaction trace needs them); without, the columns are consumed: their
+    memory becomes the coefficients'.
+    """
+    coefficients = [column.copy() for column in columns] if keep else list(columns)
+    for log_size, members in _by_size(coefficients).items():
+        fft.interpolate([coefficients[k] for k in members], log_size, workers)
+    return commit_coefficients(coefficients, config, hash_name, workers, values=tuple(columns) if keep else ())
+
+
+def commit_coefficients(
+    coefficients: Sequence[Column],
+    config: PcsConfig,
+    hash_name: str,
+    workers: Workers,
+    values: tuple[Column, ...] = (),
+) -> CommittedTree:
+    """Commits polynomials given by their coefficients."""
+    blowup = config.log_blowup_factor
+    extended: list[Column] = [_NOTHING] * len(coefficients)
+    for log_size, members in _by_size(coefficients).items():
+        # One block of memory for all columns of a size: fewer, larger pages.
+        block = np.empty((len(members), 1 << (log_size + blowup)), dtype=np.uint32)
+        fft.evaluate([coefficients[k] for k in members], list(block), log_size, log_size + blowup, workers)
+        for row, k in zip(block, members, strict=True):
+            extended[k] = row
+    sizes = tuple(_log_size(c) for c in coefficients)
+    tree = merkle.commit(extended, config.lifting_log_size, hash_name, workers)
+    return CommittedTree(sizes, values, tuple(coefficients), tuple(extended), tree)
+
+
+_NOTHING: Column = np.empty(0, dtype=np.uint32)
+
+
+def _log_size(column: Column) -> int:
+    return column.size.bit_length() - 1
+
+
+def _by_size(columns: Sequence[Column]) -> dict[int, list[int]]:
+    """Indices of the columns of each log size."""
+    out: dict[int, list[int]] = {}
+    for index, column in enumerate(columns):
+        out.setdefault(_log_size(column), []).append(index)
+    return out

@@ -1,0 +1,228 @@
+"""Receipts: statement and proof in one file, all that a stranger needs (DESIGN 4).
+
+`verify` is the one function that says "valid": the caller names the statement types it accepts and the security it
+demands; everything else, AIR, public terms, root of tree 0, transcript words, follows from the statement.
+
+    "OCTOPROOF-RECEIPT", version, length of the whole file u64, number of parts
+    per part: statement words; claimed sums; length and bytes of the proof (see `wire`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from struct import unpack
+from typing import Any
+
+import air.statement as statements
+from air.field import QM31
+from air.statement import RootKey, Statement, StatementType
+from verifier.config import PcsConfig, preset_name
+from verifier.errors import Checks, ParseError, SecurityError, StatementError, VerificationError
+from verifier.hashes import hasher
+from verifier.proof import StarkProof
+from verifier.security import Figures, figures
+from verifier.spec import Spec
+from verifier.stark import verify_stark
+from verifier.wire import Input, Output, proof_from_wire, proof_to_wire
+
+MAGIC = b"OCTOPROOF-RECEIPT"
+VERSION = 1
+MAX_RECEIPT_BYTES = 512 << 20
+MAX_PARTS = 4096
+MIN_CONJECTURED = 96.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One statement, as words, with its proof."""
+
+    statement: tuple[int, ...]
+    channel: str
+    claimed_sums: tuple[QM31, ...]
+    proof: StarkProof
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the file holds. Nothing in it has been verified."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class PartVerdict:
+    """One valid part: the statement, what its parameters are worth by themselves, and the phases passed."""
+
+    statement: Statement
+    channel: str
+    config: PcsConfig
+    security: Figures
+    checks: Checks
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A valid receipt. `security` is that of the whole: the weakest part's, less log2 of the number of parts."""
+
+    name: str
+    version: int
+    parts: tuple[PartVerdict, ...]
+    security: Figures
+    receipt_hash: bytes
+
+    def describe(self) -> dict[str, Any]:
+        """For people and JSON."""
+        first = self.parts[0]
+        return {
+            "type": self.name,
+            "version": self.version,
+            "parts": [part.statement.describe() for part in self.parts],
+            "channel": first.channel,
+            "preset": preset_name(first.config),
+            "receipt_hash": self.receipt_hash.hex(),
+        }
+
+
+def statement_u64(statement: Statement) -> tuple[int, ...]:
+    """The words that bind a statement to the transcript: its digest as four u64, then every component's log size."""
+    return (*unpack("<4Q", statement.digest()), *(c.log_size for c in statement.air().components))
+
+
+def statement_spec(statement: Statement, channel: str, config: PcsConfig, claimed_sums: tuple[QM31, ...] = ()) -> Spec:
+    """The spec that a statement prescribes; the prover starts from it too. Raises StatementError."""
+    key = RootKey(channel, config.log_blowup_factor, config.lifting_log_size)
+    root = statement.preprocessed_root(key)
+    return Spec(
+        air=statement.air(),
+        channel=channel,
+        config=config,
+        mix_config=True,
+        statement_u64=statement_u64(statement),
+        claimed_sums=claimed_sums,
+        public_terms=statement.public_terms(),
+        preprocessed_root=None if root is None else hasher(channel).from_bytes(root),
+    )
+
+
+def write_receipt(receipt: Receipt) -> bytes:
+    """The one encoding of a receipt."""
+    out = Output()
+    out.u32(len(receipt.parts))
+    for part in receipt.parts:
+        proof = proof_to_wire(part.proof, part.channel)
+        out.u32(len(part.statement), *part.statement)
+        out.felts(part.claimed_sums)
+        out.u32(len(proof))
+        out.raw(proof)
+    body, head = out.bytes(), Output()
+    head.raw(MAGIC)
+    head.u32(VERSION)
+    head.u64(len(MAGIC) + 12 + len(body))
+    return head.bytes() + body
+
+
+def read_receipt(data: bytes) -> Receipt:
+    """Parses without verifying. Raises ParseError, or EncodingError for numbers that are not canonical."""
+    source = Input(data, "receipt", MAX_RECEIPT_BYTES)
+    source.header(MAGIC, VERSION)
+    length = source.u64()
+    if length != len(data):
+        raise ParseError(f"receipt: says it has {length} bytes, the file has {len(data)}")
+    count = source.count(12)
+    if not 1 <= count <= MAX_PARTS:
+        raise ParseError(f"receipt: {count} parts, must be 1 to {MAX_PARTS}")
+    parts = []
+    for _ in range(count):
+        words = source.u32s(source.count(4))
+        sums = source.felts()
+        proof, channel = proof_from_wire(source.raw(source.u32()))
+        parts.append(Part(words, channel, sums, proof))
+    source.end()
+    return Receipt(tuple(parts))
+
+
+def verify(
+    data: bytes,
+    accepted: Mapping[int, StatementType],
+    min_conjectured: float | None = None,
+    min_proven: float = 0.0,
+) -> Verdict:
+    """Verifies a receipt file against the statement types its caller accepts.
+
+    `min_conjectured` and `min_proven` are demanded of the receipt as a whole. Without `min_conjectured`, every part by
+    itself must reach 96 conjectured bits, which refuses the presets `test` and `bench`. Raises ParseError if the bytes
+    are no receipt, VerificationError if it is not valid.
+    """
+    receipt = read_receipt(data)
+    kind, claims = _statements(receipt, accepted)
+    parts: list[PartVerdict] = []
+    for index, (part, claim) in enumerate(zip(receipt.parts, claims, strict=True)):
+        try:
+            parts.append(_verify_part(part, claim, MIN_CONJECTURED if min_conjectured is None else 0.0))
+        except VerificationError as error:
+            refused = type(error)(f"part {index + 1} of {len(claims)}: {error}")
+            refused.checks = error.checks
+            raise refused from None
+    whole = _weakest([part.security for part in parts]).of_parts(len(parts))
+    _demand("conjectured", whole.conjectured, min_conjectured or 0.0)
+    _demand("proven", whole.proven, min_proven)
+    return Verdict(kind.NAME, receipt.parts[0].statement[1], tuple(parts), whole, hashlib.blake2s(data).digest())
+
+
+def _statements(receipt: Receipt, accepted: Mapping[int, StatementType]) -> tuple[StatementType, list[Statement]]:
+    """The claims of all parts, each in bounds, and together one whole claim."""
+    types = {part.statement[:1] for part in receipt.parts}
+    if len(types) != 1 or types == {()}:
+        raise StatementError("statement: the parts of a receipt must be of one statement type")
+    ((number,),) = types
+    if number not in accepted:
+        raise StatementError(f"statement: type {number} is not accepted here")
+    kind = accepted[number]
+    try:
+        claims = [kind.decode(part.statement) for part in receipt.parts]
+        for part, claim in zip(receipt.parts, claims, strict=True):
+            if tuple(claim.encode()) != part.statement:
+                raise StatementError(f"statement: not the canonical encoding of a {kind.NAME}")
+            claim.check()
+        kind.check_together(claims)
+    except ValueError as error:  # air.statement.StatementError and AirError
+        raise StatementError(f"{kind.NAME}: {error}") from None
+    return kind, claims
+
+
+def _verify_part(part: Part, claim: Statement, minimum: float) -> PartVerdict:
+    try:
+        spec = statement_spec(claim, part.channel, part.proof.config, part.claimed_sums)
+    except ValueError as error:
+        raise StatementError(str(error)) from None
+    # A config out of its limits has no figure, and a weak one is refused before any work is done for it.
+    spec.config.check_fits(spec.air)
+    worth = figures(spec.config, spec.air)
+    _demand("conjectured", worth.conjectured, minimum)
+    return PartVerdict(claim, part.channel, part.proof.config, worth, verify_stark(spec, part.proof))
+
+
+def _weakest(all_parts: Sequence[Figures]) -> Figures:
+    lowest = min(all_parts, key=lambda figure: figure.proven)
+    return Figures(min(f.conjectured for f in all_parts), lowest.proven, lowest.regime, lowest.binds)
+
+
+def _demand(name: str, bits: float, minimum: float) -> None:
+    if bits < minimum:
+        raise SecurityError(f"security: {bits:.1f} {name} bits, at least {minimum:.1f} are demanded")
+
+
+def registry(*kinds: StatementType) -> dict[int, StatementType]:
+    """`accepted` from statement types. Raises StatementError if two share a number."""
+    out: dict[int, StatementType] = {}
+    for kind in kinds:
+        if out.setdefault(kind.TYPE, kind) is not kind:
+            raise statements.StatementError(f"statement type {kind.TYPE} twice: {kind.NAME}, {out[kind.TYPE].NAME}")
+    return out
+
+
+def digest_of(claims: Sequence[Statement]) -> bytes:
+    """Blake2s over the digests of all parts: names the whole claim."""
+    return hashlib.blake2s(b"".join(claim.digest() for claim in claims)).digest()
