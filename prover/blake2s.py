@@ -31,6 +31,7 @@ from prover.lanes import (
     load,
     odd_lanes,
     store,
+    unary,
 )
 from prover.lifting import load_lifted
 from prover.threads import INLINE, Workers
@@ -97,6 +98,9 @@ def _emit_reduce_word(b: ir.IRBuilder, x: Any) -> Any:
     """Any u32 mod P: 2^31 is 1, so the top bit is added to the rest, which is at most P + 1."""
     total = b.add(b.and_(x, emit.splat(P)), b.lshr(x, emit.splat(31)))
     return emit.minimum(b, total, b.sub(total, emit.splat(P)))
+
+
+reduce_word = unary(_emit_reduce_word)
 
 
 @intrinsic

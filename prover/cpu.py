@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 from air.circle import Column, SecurePoint
-from air.field import QM31, ZERO
+from air.field import QM31, ZERO, powers
 from air.layout import SECURE, Air
 from air.relation import RelationElements
 from prover import commitment, composition, fft, fri, grind, logup, merkle, quotients, sampling
@@ -127,22 +128,29 @@ class CpuBackend:
         config: PcsConfig,
         lifting_log: int,
     ) -> Secure:
-        columns = [[column for column in tree.extended] for tree in trees]
-        return quotients.quotient_column(
-            columns, terms, coefficient, lifting_log, config.log_blowup_factor, self.workers
-        )
+        """The sum of all terms, weighted with the powers of the coefficient, on the lifting domain."""
+        columns = [column for tree in trees for column in tree.extended]
+        first = list(accumulate((len(tree.extended) for tree in trees), initial=0))
+        members: dict[SecurePoint, list[tuple[int, QM31, QM31]]] = {}
+        for term, weight in zip(terms, powers(coefficient, len(terms)), strict=True):
+            members.setdefault(term.point, []).append((first[term.tree] + term.column, term.value, weight))
+        groups = [quotients.SampleGroup(point, group) for point, group in members.items()]
+        degree_log = lifting_log - config.log_blowup_factor
+        values = quotients.quotients(columns, groups, lifting_log, degree_log, self.workers)
+        return quotients.extend(values, lifting_log, self.workers)
 
     def commit_layer(self, values: Secure, packed: bool, hash_name: str) -> FriLayer:
         return FriLayer(values, merkle.commit(list(values), None, hash_name, self.workers, packed=packed), packed)
 
-    def fold(self, values: Secure, alpha: QM31, steps: int, circle: bool, domain_log: int) -> Secure:
-        return fri.fold(values, alpha, steps, circle, domain_log, self.workers)
+    def fold(self, values: Secure, alpha: QM31, steps: int, on_circle: bool) -> Secure:
+        return fri.fold(values, alpha, steps, on_circle, self.workers)
 
-    def last_layer(self, values: Secure, degree_log: int) -> list[QM31] | None:
+    def last_layer(self, values: Secure, degree_log: int) -> list[QM31]:
+        """Raises ValueError if the values are of a higher degree."""
         return fri.last_layer(values, degree_log)
 
     def grind(self, hash_name: str, digest: Hash, bits: int) -> int:
-        return grind.grind(hash_name, digest, bits, self.workers)
+        return grind.grind(digest, bits, hash_name, self.workers)
 
     def open_tree(
         self, tree: CommittedTree, queries: Sequence[int], lifting_log: int, first: bool

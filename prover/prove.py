@@ -198,10 +198,11 @@ def _commit_layers(
         handle = backend.commit_layer(values, layer.packed, hash_name)
         ch.mix_root(handle.root)
         layers.append(_Layer(layer, handle))
-        values = backend.fold(values, ch.draw_secure_felt(), layer.step, index == 0, layer.domain_log)
-    coefficients = backend.last_layer(values, config.log_last_layer_degree_bound)
-    if coefficients is None:
-        raise ProvingError("the quotients are of too high a degree: the columns changed while they were proven")
+        values = backend.fold(values, ch.draw_secure_felt(), layer.step, index == 0)
+    try:
+        coefficients = backend.last_layer(values, config.log_last_layer_degree_bound)
+    except ValueError as error:
+        raise ProvingError("the quotients are of too high a degree: did a column change while it was proven?") from error
     ch.mix_felts(coefficients)
     return layers, LastLayer(tuple(coefficients), config.log_last_layer_degree_bound)
 

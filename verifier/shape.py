@@ -101,6 +101,5 @@ def _canonical(where: str, values: Iterable[QM31]) -> None:
 
 
 def _hashes(where: str, values: Sequence[Hash], hasher: Hasher) -> None:
-    for value in values:
-        if not hasher.valid(value):
-            raise EncodingError(f"{where}: not a hash value of {hasher.name}")
+    if not hasher.all_valid(values):
+        raise EncodingError(f"{where}: not a hash value of {hasher.name}")

@@ -19,7 +19,7 @@ from octoproof.cli.console import (
     security_document,
     security_line,
 )
-from octoproof.cli.progress import phases_on_screen
+from octoproof.cli.working import working
 
 if TYPE_CHECKING:
     from air.circle import Column
@@ -126,7 +126,7 @@ def run_once(spec: Spec, trace: Path | None, threads: int) -> Run:
     started = perf_counter()
     preprocessed, main = columns(spec, trace)
     made = perf_counter()
-    with backend(threads) as device, phases_on_screen() as progress:
+    with backend(threads) as device, working("proving") as progress:
         proved = run(
             spec.air,
             preprocessed,

@@ -68,12 +68,12 @@ class Quantiser:
 def fit_quantiser(vectors: npt.ArrayLike, *, normalised: bool = False, limit: float | None = None) -> Quantiser:
     """The quantiser that spends all of [-Q, Q] on values up to `limit`; without it, up to the largest there is.
 
-    Normalised vectors always have the limit 1. Raises VectorError for what `Quantiser` refuses, for no vectors, and
-    for limits too large or too small to be scaled."""
+    Without it, normalised vectors have the limit 1, which no later one can exceed. Raises VectorError for what
+    `Quantiser` refuses, for no vectors, and for limits too large or too small to be scaled."""
     rows = as_rows(vectors, None, "vectors")
     if len(rows) == 0:
         raise VectorError("vectors: none; a snapshot needs at least one")
-    if normalised:
+    if limit is None and normalised:
         limit = 1.0
     elif limit is None:
         chunks = (_finite(rows[k : k + _CHUNK], k, "vectors") for k in range(0, len(rows), _CHUNK))

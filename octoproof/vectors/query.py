@@ -21,6 +21,7 @@ from air.statements.topk_statement import (
     score_metric,
     threshold_of,
 )
+from octoproof.vectors.commit import commit_segment
 from octoproof.vectors.errors import SnapshotError, VectorError
 from octoproof.vectors.quantise import distance
 from octoproof.vectors.search import Scores, best, merge, scores
@@ -111,28 +112,27 @@ def prove_answer(
     answer: Answer,
     preset: str = "standard",
     *,
-    backend: Any = None,
+    backend: Any,
     trees: Trees | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """The receipt of an answer: one validity proof a segment.
 
-    `trees` keeps committed segments between queries; without it each is committed again. Raises VectorError for a
-    preset that the snapshot was not committed for, SnapshotError where its data are not the committed ones."""
-    from prover.cpu import CpuBackend  # compiles kernels: only who proves pays for it
-    from prover.prove import prove
+    `backend` is a device (`octoproof.device`); `trees` keeps committed segments between queries, without it each is
+    committed again. Raises VectorError for a preset that the snapshot was not committed for, SnapshotError where its
+    data are not the committed ones."""
+    from prover.prove import prove  # compiles kernels: only who proves pays for it
 
     key, config = preset_key(preset), PRESETS[preset]
-    device = backend or CpuBackend()
     kept: Trees = {} if trees is None else trees
     parts = []
     for number, (stored, statement, own) in enumerate(
         zip(snapshot.segments, answer.statements, answer.scores, strict=True), 1
     ):
-        name = f"segment {number} of {len(snapshot.segments)}"
-        tell = None if progress is None else (lambda phase, name=name: progress(f"{name}: {phase}"))
+        if progress and len(snapshot.segments) > 1:
+            progress(f"segment {number} of {len(snapshot.segments)}")
         segment = stored.segment
-        tree = _tree(segment, statement, key, device, kept)
+        tree = _tree(segment, statement, key, backend, kept)
         spec = statement_spec(statement, key.channel, config)
         component = TopK(segment.log_size, score_metric(statement.metric), statement.query, statement.threshold)
         padded = np.zeros(1 << segment.log_size, dtype=np.int64)
@@ -144,8 +144,8 @@ def prove_answer(
             channel=key.channel,
             config=config,
             statement_u64=spec.statement_u64,
-            backend=device,
-            progress=tell,
+            backend=backend,
+            progress=progress,
         )
         parts.append(Part(tuple(statement.encode()), key.channel, proved.claimed_sums, proved.proof))
     return write_receipt(Receipt(tuple(parts)))
@@ -172,8 +172,6 @@ def _emitted(segment: Segment, own: Scores, threshold: int) -> list[tuple[int, i
 
 def _tree(segment: Segment, statement: TopkStatement, key: RootKey, device: Any, kept: Trees) -> Any:
     """The committed segment, compared with the leaf: a proof over other data would only be refused later."""
-    from octoproof.vectors.commit import commit_segment
-
     known = {item.key: item.root for item in statement.leaf.column_roots}
     if key not in known:
         raise VectorError(f"preset: segment {segment.id} was not committed for it; build the snapshot with --preset")

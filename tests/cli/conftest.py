@@ -60,11 +60,11 @@ class Pair:
     trace: Path
 
     def edit(self, which: str, change: Callable[[Any], Any]) -> None:
-        """Replaces a file by `change` of its JSON."""
+        """Applies `change` to the JSON of a file."""
         path: Path = getattr(self, which)
         document = json.loads(path.read_bytes())
-        changed = change(document)
-        path.write_text(json.dumps(document if changed is None else changed))
+        change(document)
+        path.write_text(json.dumps(document))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_guides_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    program = compile("\n".join(blocks("python")), str(GUIDE), "exec")
+    program = compile("\n".join(blocks("python")), str(GUIDE), "exec", dont_inherit=True)
     exec(program, {"__name__": "guide"})  # noqa: S102
     printed = capsys.readouterr().out
     for shown in blocks("text"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,3 +50,13 @@ def case():
 def pytest_generate_tests(metafunc):
     if "fixture_name" in metafunc.fixturenames:
         metafunc.parametrize("fixture_name", NAMES)
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The module `reference.py` beside this file: a plain prover."""
+    spec = importlib.util.spec_from_file_location("reference_prover", Path(__file__).with_name("reference.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reference_prover"] = module
+    spec.loader.exec_module(module)
+    return module

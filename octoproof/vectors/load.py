@@ -1,0 +1,38 @@
+"""Vectors from files: .npz with named arrays, or .npy with the vectors alone."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octoproof.vectors.errors import VectorError
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """(N, D) vectors; ids and labels have one entry each, or are None."""
+
+    vectors: npt.NDArray[Any]
+    ids: npt.NDArray[Any] | None = None
+    labels: npt.NDArray[Any] | None = None
+
+
+def load_arrays(path: str | os.PathLike[str]) -> Arrays:
+    """Reads `vectors`, `ids`, and `labels` or `words`; other arrays are left alone. Raises VectorError, OSError."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return Arrays(loaded)
+        with loaded as archive:
+            if "vectors" not in archive:
+                raise VectorError(f"{path}: no array `vectors`, only {', '.join(archive.files)[:200]}")
+            named = next((archive[name] for name in ("labels", "words") if name in archive), None)
+            return Arrays(archive["vectors"], archive.get("ids"), named)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise VectorError(f"{path}: not a .npy or .npz file that can be read: {str(error)[:200]}") from None
