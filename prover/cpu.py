@@ -150,7 +150,7 @@ class CpuBackend:
         return fri.last_layer(values, degree_log)
 
     def grind(self, hash_name: str, digest: Hash, bits: int) -> int:
-        return grind.grind(digest, bits, hash_name, self.workers)
+        return grind.grind(hash_name, digest, bits, self.workers)
 
     def open_tree(
         self, tree: CommittedTree, queries: Sequence[int], lifting_log: int, first: bool

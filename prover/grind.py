@@ -67,7 +67,7 @@ def _search(prefix, hi, mask, reduced, best):
     return -1
 
 
-def grind(digest: bytes | int, bits: int, hash_name: str, workers: Workers = INLINE) -> int:
+def grind(hash_name: str, digest: bytes | int, bits: int, workers: Workers = INLINE) -> int:
     """The nonce for a channel's digest (32 bytes, or an integer for Poseidon252) and `bits` <= 32 zero bits."""
     if hash_name not in HASH_NAMES:
         raise ValueError(f"hash {hash_name!r}: known are {', '.join(HASH_NAMES)}")

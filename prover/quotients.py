@@ -225,7 +225,10 @@ def _weights(
         by_column[column] = by_column.get(column, QM31(0)) + weight * factor
     by_lift: dict[int, list[int]] = {}
     for column in by_column:
-        by_lift.setdefault(lifting_log - (columns[column].size.bit_length() - 1), []).append(column)
+        lift = lifting_log - (columns[column].size.bit_length() - 1)
+        if lift < 0:
+            raise ValueError(f"column {column} is larger than the lifting domain of log size {lifting_log}")
+        by_lift.setdefault(lift, []).append(column)
     return {
         lift: (
             [columns[c] for c in members],

@@ -193,15 +193,17 @@ def _statements(receipt: Receipt, accepted: Mapping[int, StatementType]) -> tupl
 
 
 def _verify_part(part: Part, claim: Statement, minimum: float) -> PartVerdict:
+    config = part.proof.config
     try:
-        spec = statement_spec(claim, part.channel, part.proof.config, part.claimed_sums)
+        air = claim.air()
+        # The config is the prover's: its limits and its worth come before any work that depends on it.
+        config.check_fits(air)
+        worth = figures(config, air)
+        _demand("conjectured", worth.conjectured, minimum)
+        spec = statement_spec(claim, part.channel, config, part.claimed_sums)
     except ValueError as error:
         raise StatementError(str(error)) from None
-    # A config out of its limits has no figure, and a weak one is refused before any work is done for it.
-    spec.config.check_fits(spec.air)
-    worth = figures(spec.config, spec.air)
-    _demand("conjectured", worth.conjectured, minimum)
-    return PartVerdict(claim, part.channel, part.proof.config, worth, verify_stark(spec, part.proof))
+    return PartVerdict(claim, part.channel, config, worth, verify_stark(spec, part.proof))
 
 
 def _weakest(all_parts: Sequence[Figures]) -> Figures:

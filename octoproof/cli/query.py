@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from octoproof.cli.console import JSON_OPTION, application, print_json, print_table, security_document, security_line
-from octoproof.cli.progress import phases_on_screen
+from octoproof.cli.working import working
 
 if TYPE_CHECKING:
     from octoproof.vectors.query import Answer
@@ -87,7 +87,7 @@ def proven(
     from verifier.receipt import verify
 
     started = perf_counter()
-    with backend(threads) as device, phases_on_screen() as progress:
+    with backend(threads) as device, working("proving") as progress:
         receipt = prove_answer(snapshot, answer, preset, backend=device, progress=progress)
     prove_s, started = _since(started), perf_counter()
     verdict = verify(receipt, accepted(), min_conjectured=0.0)  # the caller chose the preset, weak or not

@@ -51,9 +51,12 @@ def test_low_tree_0_with_unsorted_positions(reference, monkeypatch):
     main = [column for part in parts for column in part.trace()]
     root = commit([extend(c, 1) for c in tree0], None, hasher("blake2s"))
     mapped = []
-    monkeypatch.setattr(
-        reference, "preprocessed_positions", lambda *a: mapped.append(preprocessed_positions(*a)) or mapped[-1]
-    )
+
+    def recorded(*args):
+        mapped.append(preprocessed_positions(*args))
+        return mapped[-1]
+
+    monkeypatch.setattr(reference, "preprocessed_positions", recorded)
     for word in range(6):
         spec = Spec(air, "blake2s", config, True, (word,), preprocessed_root=root)
         proof = reference.prove(spec, tree0, main)
