@@ -16,7 +16,7 @@ the statement and reach the kernels as arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,6 +51,7 @@ class Component:
     log_size: int
     batch: ClassVar[int] = 2
     parameters: ClassVar[tuple[str, ...]] = ()
+    free: ClassVar[Mapping[str, str]] = {}  # columns that the claim leaves open, with the reason (see `soundness`)
 
     def constraints(self, row: Any) -> Iterator[Expression | Lookup]:
         """Yields expressions that vanish on every row, and lookups, in the order that numbers them."""
@@ -188,6 +189,7 @@ def _trace(component: Component, places: list[int], relations: list[str]) -> Com
         parameters=parameter_values(component),
         column_names=tuple(names),
         preprocessed_names=tuple(column_names(component, "pre")[k] for k in read),
+        free=tuple(component.free.items()),
     )
 
 

@@ -74,6 +74,7 @@ class ComponentLayout:
     parameters: tuple[int, ...] = ()
     column_names: tuple[str, ...] = field(default=(), compare=False)
     preprocessed_names: tuple[str, ...] = field(default=(), compare=False)
+    free: tuple[tuple[str, str], ...] = field(default=(), compare=False)  # columns left open on purpose: name, reason
 
     @property
     def n_interaction(self) -> int:

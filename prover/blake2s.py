@@ -30,6 +30,7 @@ from prover.lanes import (
     lanes,
     load,
     odd_lanes,
+    prefetch,
     store,
     unary,
 )
@@ -55,6 +56,7 @@ _SIGMA = (
 _QUARTERS = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15))
 _DIAGONALS = ((0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
 _CHUNK = 1024  # positions hashed together: their states fit the first-level cache
+_AHEAD = 128  # positions between a value's prefetch and its use: eight compressions
 
 
 def _rotate(b: ir.IRBuilder, x: Any, count: int) -> Any:
@@ -144,15 +146,33 @@ def _word_places(context: Any, b: ir.IRBuilder, args: Sequence[Any]) -> list[Any
 
 
 @intrinsic
-def load_message(typing_context, address):
-    """load_message(address): sixteen vectors that follow each other in memory."""
+def load_message(typing_context, places, index):
+    """load_message(array of sixteen addresses, i): entries i .. i+15 behind each of them."""
 
     def codegen(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        indices = [ir.Constant(emit.U64, 16 * w) for w in range(16)]
-        values = [emit_load(b, emit_pointer(context, b, types.intp, args[0], i, emit.VECTOR)) for i in indices]
+        table = context.make_array(signature.args[0])(context, b, args[0]).data
+        values = []
+        for word in range(16):
+            address = b.load(b.gep(table, [ir.Constant(emit.U64, word)]))
+            values.append(emit_load(b, emit_pointer(context, b, types.intp, address, args[1], emit.VECTOR)))
         return context.make_tuple(b, signature.return_type, values)
 
-    return types.UniTuple(lanes, 16)(types.intp), codegen
+    return types.UniTuple(lanes, 16)(places, types.intp), codegen
+
+
+@kernel
+def _gather_block(columns, lifts, chunk, size, lifted, places):
+    """Where the next up to sixteen columns lie from position `chunk` on; smaller ones are lifted into `lifted`."""
+    for c in range(16):
+        row = lifted.ctypes.data + 4 * _CHUNK * c
+        places[c] = row
+        if c >= columns.size:
+            lifted[c, :] = 0
+        elif lifts[c] == 0:
+            places[c] = columns[c] + 4 * chunk
+        else:
+            for i in range(0, size, 16):
+                store(row, i, load_lifted(columns[c], lifts[c], chunk + i))
 
 
 @kernel
@@ -162,21 +182,20 @@ def _hash_columns(columns, lifts, start, stop, target, stride, reduced):
     `columns` are addresses and `lifts` the log ratios to the tree's size; the digests go to the layer at address
     `target`, whose rows are `stride` long. Sixteen columns at a time are read over a chunk of positions.
     """
-    states, message = np.empty((8, _CHUNK), dtype=np.uint32), np.zeros((16, 16), dtype=np.uint32)
-    states_at, message_at = states.ctypes.data, message.ctypes.data
+    states, lifted = np.empty((8, _CHUNK), dtype=np.uint32), np.empty((16, _CHUNK), dtype=np.uint32)
+    states_at, places = states.ctypes.data, np.empty(16, dtype=np.intp)
     n = columns.size
     for chunk in range(start, stop, _CHUNK):
         size = min(_CHUNK, stop - chunk)
         for block in range(0, n, 16):
             used = min(16, n - block)
             last = block + used == n
-            if last:
-                message[:] = 0
+            _gather_block(columns[block : block + used], lifts[block : block + used], chunk, size, lifted, places)
             for i in range(0, size, 16):
-                for c in range(used):
-                    store(message_at, 16 * c, load_lifted(columns[block + c], lifts[block + c], chunk + i))
+                for c in range(16):
+                    prefetch(places[c], i + _AHEAD)
                 state = load_words(states_at, i, _CHUNK) if block > 0 else initial_state()
-                state = compress(state, load_message(message_at), np.uint32(4 * (block + used)), last)
+                state = compress(state, load_message(places, i), np.uint32(4 * (block + used)), last)
                 if last:
                     store_words(target, chunk + i, stride, state, reduced)
                 else:

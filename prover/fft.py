@@ -21,7 +21,7 @@ from prover.lanes import Columns, addresses, helper, kernel, peek, poke, scalar_
 from prover.threads import INLINE, Workers
 from prover.twiddles import twiddles
 
-_OUTER_LOG, _INNER_LOG = 17, 13  # 512 KiB and 32 KiB of values: second- and first-level cache
+_OUTER_LOG, _INNER_LOG = 17, 11  # 512 KiB and 8 KiB of values: second- and first-level cache
 _Y29, _Y28 = circle.point(1 << 29)[1], circle.point(1 << 28)[1]  # layer-0 twiddles of the domains of 2 and 4 points
 _Y29_INVERSE, _Y28_INVERSE = inverse(_Y29), inverse(_Y28)
 
@@ -75,19 +75,12 @@ def _backward_pass(address, log_size, heap, node, r):
 
 
 @helper
-def _next_layers(remaining):
-    """How many layers the next pass takes: three, or four where that saves a pass of one."""
-    if remaining <= 4:
-        return remaining
-    return 4 if remaining % 3 == 1 else 3
+def _next_layers(remaining, stop):
+    """How many layers the next pass takes.
 
-
-@helper
-def _cut(log_size):
-    """Where the blocks of the next cache level begin."""
-    if log_size > _OUTER_LOG:
-        return _OUTER_LOG
-    return _INNER_LOG if log_size > _INNER_LOG else TAIL_LOG
+    Four only in the first-level cache: sixteen vectors at a large power of two from each other would evict each other.
+    """
+    return remaining if stop == TAIL_LOG else (remaining - 1) % 3 + 1
 
 
 @kernel
@@ -95,7 +88,7 @@ def _forward_level(source, target, log_size, stop, heap, node):
     """The layers of one block from log_size down to blocks of log size `stop`."""
     log = log_size
     while log > stop:
-        r = _next_layers(log - stop)
+        r = _next_layers(log - stop, stop)
         for block in range(1 << (log_size - log)):
             offset = block << (log + 2)
             _forward_pass(source + offset, target + offset, log, heap, (node << (log_size - log)) + block, r)
@@ -109,10 +102,10 @@ def _backward_level(address, log_size, stop, heap, node):
     done = stop
     while done < log_size:
         log = log_size
-        r = _next_layers(log - stop)
+        r = _next_layers(log - stop, stop)
         while log - r > done:
             log -= r
-            r = _next_layers(log - stop)
+            r = _next_layers(log - stop, stop)
         for block in range(1 << (log_size - log)):
             _backward_pass(address + (block << (log + 2)), log, heap, (node << (log_size - log)) + block, r)
         done = log

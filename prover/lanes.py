@@ -200,6 +200,21 @@ def poke(typing_context, array, index, value):
 
 
 @intrinsic
+def prefetch(typing_context, array, index):
+    """prefetch(array or address, i): asks for the cache line of entry i, which may lie outside the array."""
+
+    def codegen(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, emit.U32, emit.U32, emit.U32])
+        function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+        place = emit_pointer(context, b, signature.args[0], args[0], args[1], ir.IntType(8))
+        b.call(function, [place, emit.U32(0), emit.U32(3), emit.U32(1)])  # for reading, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(_place(array), types.intp), codegen
+
+
+@intrinsic
 def splat(typing_context, x):
     """splat(x): the scalar x in every lane."""
 

@@ -181,9 +181,9 @@ def fold_line(values: npt.NDArray[np.uint32], alpha: QM31) -> npt.NDArray[np.uin
 
 
 def _line_points(log_size: int) -> Wide:
-    """The x coordinates of a line domain in storage order."""
-    indices = np.array([circle.line_domain_index(log_size, i) for i in range(1 << log_size)], dtype=np.int64)
-    return circle.points(indices[circle.bit_reversal(log_size)])[0]
+    """The x coordinates of a line domain, the coset half_odds of log size n, in storage order."""
+    indices = (1 << (29 - log_size)) + circle.bit_reversal(log_size) * (1 << (31 - log_size))
+    return circle.points(indices)[0]
 
 
 def _fold(values: npt.NDArray[np.uint32], alpha: QM31, t: Wide) -> npt.NDArray[np.uint32]:

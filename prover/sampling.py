@@ -55,7 +55,7 @@ def _lane_sums(columns, log_size, rows, groups, out):
                 sum1 = wide_add(sum1, product(x, splat(peek(rows, 4 * r + 1))))
                 sum2 = wide_add(sum2, product(x, splat(peek(rows, 4 * r + 2))))
                 sum3 = wide_add(sum3, product(x, splat(peek(rows, 4 * r + 3))))
-                if r % 2 == 1:
+                if r % 4 == 3:  # four products fit on a folded sum
                     sum0, sum1, sum2, sum3 = fold(sum0), fold(sum1), fold(sum2), fold(sum3)
             part = (reduce(sum0), reduce(sum1), reduce(sum2), reduce(sum3))
             factor = (

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from verifier.errors import ParseError, VerificationError
     from verifier.proof import StarkProof, proof_from_json, proof_to_json
     from verifier.receipt import Receipt, Verdict, read_receipt, verify, write_receipt
-    from verifier.security import figures, security
+    from verifier.security import Figures, figures
     from verifier.spec import Spec, spec_from_json, spec_to_json
     from verifier.stark import verify_stark
 
 _HOME = {
+    "Figures": "security",
     "PRESETS": "config",
     "ParseError": "errors",
     "PcsConfig": "config",
@@ -30,7 +31,6 @@ _HOME = {
     "proof_from_json": "proof",
     "proof_to_json": "proof",
     "read_receipt": "receipt",
-    "security": "security",
     "spec_from_json": "spec",
     "spec_to_json": "spec",
     "verify": "receipt",
@@ -40,6 +40,7 @@ _HOME = {
 
 __all__ = [
     "PRESETS",
+    "Figures",
     "ParseError",
     "PcsConfig",
     "Receipt",
@@ -51,7 +52,6 @@ __all__ = [
     "proof_from_json",
     "proof_to_json",
     "read_receipt",
-    "security",
     "spec_from_json",
     "spec_to_json",
     "verify",
@@ -63,7 +63,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'verifier' has no attribute {name!r}")
-    # `security` names a function and its module alike: bind the function, or the submodule would hide it.
     value = getattr(import_module(f"verifier.{_HOME[name]}"), name)
     globals()[name] = value
     return value

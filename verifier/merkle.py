@@ -61,29 +61,33 @@ def verify_leaves(
     witness: Sequence[Hash],
     where: str,
 ) -> None:
-    """The walk to the root: positions ascending and distinct, siblings that are not known come from the witness."""
-    node, used, available = hasher.node, 0, len(witness)
-    for _ in range(height):
-        parents: list[int] = []
-        above: list[Hash] = []
-        index, count = 0, len(positions)
-        while index < count:
-            position, value = positions[index], hashes[index]
-            index += 1
-            if index < count and positions[index] == position ^ 1:  # ascending: only a left child meets its sibling
-                parent = node(value, hashes[index])
+    """The walk to the root: positions ascending and distinct, siblings that are not known come from the witness.
+
+    Takes both lists over.
+    """
+    node, siblings = hasher.node, iter(witness)
+    try:
+        for _ in range(height):
+            parents: list[int] = []
+            above: list[Hash] = []
+            index, count = 0, len(positions)
+            positions.append(-1)  # no position's sibling
+            while index < count:
+                position, value = positions[index], hashes[index]
                 index += 1
-            else:
-                if used == available:
-                    raise MerkleError(f"{where}: hash_witness is too short")
-                sibling = witness[used]
-                used += 1
-                parent = node(sibling, value) if position & 1 else node(value, sibling)
-            parents.append(position >> 1)
-            above.append(parent)
-        positions, hashes = parents, above
+                if positions[index] == position ^ 1:  # ascending: only a left child meets its sibling
+                    above.append(node(value, hashes[index]))
+                    index += 1
+                elif position & 1:
+                    above.append(node(next(siblings), value))
+                else:
+                    above.append(node(value, next(siblings)))
+                parents.append(position >> 1)
+            positions, hashes = parents, above
+    except StopIteration:
+        raise MerkleError(f"{where}: hash_witness is too short") from None
     # What is left over was never checked against anything, so it must not be there.
-    if used != available:
+    if next(siblings, None) is not None:
         raise MerkleError(f"{where}: hash_witness is too long")
     if hashes != [root]:
         raise MerkleError(f"{where}: the opened values do not lead to the committed root")

@@ -12,7 +12,7 @@ from typing import Any
 
 from air.field import QM31
 from verifier.config import PcsConfig
-from verifier.errors import EncodingError, ShapeError
+from verifier.errors import EncodingError, ParseError, ShapeError
 from verifier.hashes import Hash, hasher
 from verifier.strict import fields, integer, integer_or_null, items, load_json, string
 
@@ -137,15 +137,20 @@ def _witness(document: Any, where: str, numeric: bool) -> tuple[Hash, ...]:
 
 def _integers(document: Any, where: str) -> tuple[int, ...]:
     values = items(document, where)
-    return tuple(value if type(value) is int else integer(value, where) for value in values)
+    if not set(map(type, values)) <= {int}:
+        raise ParseError(f"{where}: must be a list of integers")
+    return tuple(values)
 
 
 def _felt(document: Any, where: str) -> QM31:
     """[[a, b], [c, d]]."""
-    pairs = [items(pair, where) for pair in items(document, where)]
-    if [len(pair) for pair in pairs] != [2, 2]:
+    pairs = items(document, where)
+    values = tuple(value for pair in pairs for value in items(pair, where))
+    if len(pairs) != 2 or len(values) != 4 or len(pairs[0]) != 2:
         raise ShapeError(f"{where}: a secure field element is [[a, b], [c, d]]")
-    return QM31(*(integer(value, where) for pair in pairs for value in pair))
+    if not set(map(type, values)) <= {int}:
+        raise ParseError(f"{where}: must hold integers")
+    return QM31(*values)
 
 
 def _hash(document: Any, where: str, numeric: bool) -> Hash:
@@ -158,9 +163,10 @@ def _hash(document: Any, where: str, numeric: bool) -> Hash:
     values = _integers(document, where)
     if len(values) != 32:
         raise ShapeError(f"{where}: a hash has 32 bytes, not {len(values)}")
-    if not all(0 <= value < 256 for value in values):
-        raise EncodingError(f"{where}: a byte of a hash is out of range")
-    return bytes(values)
+    try:
+        return bytes(values)
+    except ValueError:
+        raise EncodingError(f"{where}: a byte of a hash is out of range") from None
 
 
 def proof_to_json(proof: StarkProof, channel: str) -> str:

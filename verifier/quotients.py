@@ -50,7 +50,9 @@ def quotient_terms(
     """All terms in the order in which they take powers of r: trees, columns, samples.
 
     A column with exactly two samples is preceded by one periodicity term: the same value at the second point moved by
-    a point T of the order of its lifting. It binds a lifted column to being periodic.
+    a point T of the order of its lifting. It binds a lifted column to being periodic. Nothing in Stwo binds columns
+    with one sample or three and more: in a component below the largest size, an AIR must not rely on such a column
+    wrapping from its last row to its first.
     """
     terms: list[QuotientTerm] = []
     moved: dict[tuple[int, int], SecurePoint] = {}

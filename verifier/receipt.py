@@ -157,10 +157,11 @@ def verify(
     """
     receipt = read_receipt(data)
     kind, claims = _statements(receipt, accepted)
+    least = MIN_CONJECTURED if min_conjectured is None else min_conjectured
     parts: list[PartVerdict] = []
     for index, (part, claim) in enumerate(zip(receipt.parts, claims, strict=True)):
         try:
-            parts.append(_verify_part(part, claim, MIN_CONJECTURED if min_conjectured is None else 0.0))
+            parts.append(_verify_part(part, claim, least, min_proven))
         except VerificationError as error:
             refused = type(error)(f"part {index + 1} of {len(claims)}: {error}")
             refused.checks = error.checks
@@ -192,14 +193,15 @@ def _statements(receipt: Receipt, accepted: Mapping[int, StatementType]) -> tupl
     return kind, claims
 
 
-def _verify_part(part: Part, claim: Statement, minimum: float) -> PartVerdict:
+def _verify_part(part: Part, claim: Statement, min_conjectured: float, min_proven: float) -> PartVerdict:
     config = part.proof.config
     try:
         air = claim.air()
         # The config is the prover's: its limits and its worth come before any work that depends on it.
         config.check_fits(air)
         worth = figures(config, air)
-        _demand("conjectured", worth.conjectured, minimum)
+        _demand("conjectured", worth.conjectured, min_conjectured)
+        _demand("proven", worth.proven, min_proven)
         spec = statement_spec(claim, part.channel, config, part.claimed_sums)
     except ValueError as error:
         raise StatementError(str(error)) from None

@@ -134,7 +134,10 @@ def _quotient_terms(air: Air) -> int:
 
 
 def _lookup_degree(air: Air) -> int:
-    """Total degree in all z, alpha of the numerator of the sum of all fractions: rows times tuple length."""
+    """Total degree in all z, alpha of the numerator of the sum of all fractions: rows times tuple length.
+
+    Public terms are not counted: at most 2^16 of them beside the rows of a trace.
+    """
     return sum(
         max(1, len(fraction.values) - 1) << component.log_size
         for component in air.components

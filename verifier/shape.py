@@ -16,6 +16,8 @@ from verifier.proof import StarkProof
 from verifier.sampling import sample_counts
 from verifier.spec import Spec
 
+MAX_PUBLIC_TERMS = 1 << 16  # each costs an inversion; a statement is meant to be small
+
 
 def check_spec(spec: Spec) -> None:
     """The public side: limits of the config, canonical claimed sums and public terms, as many as the AIR needs."""
@@ -29,6 +31,8 @@ def check_spec(spec: Spec) -> None:
         raise EncodingError("statement_u64: a word is outside 0..2^64-1")
     _same("claimed_sums", len(spec.claimed_sums), len(air.with_fractions))
     _canonical("claimed_sums", spec.claimed_sums)
+    if len(spec.balancing_terms) > MAX_PUBLIC_TERMS:
+        raise StatementError(f"public_terms: more than {MAX_PUBLIC_TERMS}")
     for term in spec.balancing_terms:
         if not 0 <= term.relation < len(air.relations):
             raise StatementError(f"public_terms: no relation {term.relation}")
@@ -85,7 +89,7 @@ def check_queried(proof: StarkProof, distinct_queries: int) -> None:
         for column, values in enumerate(columns):
             _same(f"queried_values[{tree}][{column}]", len(values), distinct_queries)
             # A value of P would hash differently from 0 and compute like it.
-            if not all(type(v) is int for v in values) or min(values) < 0 or max(values) >= P:
+            if not set(map(type, values)) <= {int} or min(values) < 0 or max(values) >= P:
                 raise EncodingError(f"queried_values[{tree}][{column}]: not a canonical field element")
 
 

@@ -78,14 +78,13 @@ def spec_from_json(text: str | bytes) -> Spec:
     channel = string(root["channel"], "channel")
     if channel not in CHANNELS:
         raise ParseError(f"channel: unknown {channel[:40]!r}, known are {', '.join(CHANNELS)}")
-    statement = root.get("statement_u64", list(named.statement_u64) if named is not None else [])
     digits = root.get("preprocessed_root")
     return Spec(
         air=air,
         channel=channel,
         config=config_from_json(root["config"]),
         mix_config=boolean(root["mix_config"], "mix_config"),
-        statement_u64=tuple(integer(v, "statement_u64") for v in items(statement, "statement_u64")),
+        statement_u64=tuple(integer(v, "statement_u64") for v in items(root.get("statement_u64", []), "statement_u64")),
         claimed_sums=tuple(_sum(v) for v in items(root.get("claimed_sums", []), "claimed_sums")),
         public_terms=tuple(_term(v) for v in items(root.get("public_terms", []), "public_terms")),
         preprocessed_root=None

@@ -27,7 +27,7 @@ SPANS = {
     "grind": ("prove_ex/Grind",),
 }
 GRIND = "grind"
-RUNS_PER_PROCESS = 2  # the first run of a process also pays for fresh memory, on both sides
+RUNS_PER_PROCESS = 3  # the first run of a process also pays for fresh memory, on both sides
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from air.statements import poseidon2, topk
 from air.statements.native import native
 
 
+PERMUTATION_COLUMNS = poseidon2.Poseidon2(4, instances=1).width
+
+
 @dataclass(frozen=True)
 class Example:
     """An AIR with a statement; the makers give its columns in storage order, where it brings columns at all."""
@@ -75,8 +78,8 @@ def _topk(log_size: int, dimension: int) -> Example:
 
 
 def _poseidon2(log_size: int, columns: int) -> Example:
-    """Sixteen chains that fill the trace; the number of columns is fixed by the permutation."""
-    component = poseidon2.Poseidon2(log_size)
+    """Sixteen chains that fill the trace, with as many permutations a row as fit the columns, at least one."""
+    component = poseidon2.Poseidon2(log_size, max(1, columns // PERMUTATION_COLUMNS))
     start = np.arange(16 * poseidon2.WIDTH, dtype=np.uint32).reshape(16, poseidon2.WIDTH)
     end = poseidon2.permute_chains(start, (component.instances << log_size) // len(start))
     return Example(
@@ -116,7 +119,7 @@ FAMILIES = {
             "gates with copy constraints by LogUp",
             lambda n, width: {"name": "plonk", "log_size": n, "a0": 1, "b0": 1},
         ),
-        Family("poseidon2", "chains of the Poseidon2 permutation, eight a row", make=_poseidon2),
+        Family("poseidon2", "chains of the Poseidon2 permutation", make=_poseidon2),
         Family("topk", "exactly the rows of a segment that score at least a threshold", make=_topk),
     )
 }

@@ -24,7 +24,7 @@ class Labels:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> str:
-        return bytes(self.text[self.offsets[row] : self.offsets[row + 1]]).decode()
+        return bytes(self.text[self.offsets[row] : self.offsets[row + 1]]).decode(errors="replace")
 
     def find(self, label: str) -> int | None:
         """The first row of this label."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from air.statement import RootKey
 from air.statements.snapshot import SnapshotHeader
 from octoproof.device import backend
@@ -46,6 +48,13 @@ class Snapshot:
         path = Path(folder)
         header, segments, root = read_manifest(path)
         return cls(path, header, segments, root)
+
+    @classmethod
+    def build(cls, vectors: npt.ArrayLike, folder: str | os.PathLike[str], **options: Any) -> Snapshot:
+        """Commits vectors into a new folder; `octoproof.vectors.build.build_snapshot` has the options."""
+        from octoproof.vectors.build import build_snapshot
+
+        return build_snapshot(vectors, folder, **options)
 
     def check(self, progress: Progress | None = None) -> None:
         """Recomputes everything from the arrays: checksums, ids, coordinates, row roots, column roots.

@@ -57,7 +57,10 @@ class StoredSegment:
     def labels(self) -> Labels | None:
         if "label_text.npy" not in self.files:
             return None
-        return Labels(self._array("label_offsets.npy"), self._array("label_text.npy"))
+        labels = Labels(self._array("label_offsets.npy"), self._array("label_text.npy"))
+        if labels.offsets.shape != (self.leaf.rows + 1,) or labels.offsets.dtype != np.uint64:
+            raise SnapshotError(f"{self.folder}: labels of another number than the manifest says; restore the folder")
+        return labels
 
     def row_of(self, id: int) -> int | None:
         """The live row of an id."""

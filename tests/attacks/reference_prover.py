@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ import numpy as np
 from air import arrays, circle
 from air.arrays import Array
 from air.check import node_values
-from air.field import QM31, ZERO, P, combine4, inverse
+from air.field import QM31, ZERO, P, inverse
 from air.layout import SECURE, ComponentLayout
-from air.relation import RelationElements, logup_constraints
+from air.relation import RelationElements
 from verifier.channel import channel as new_channel
 from verifier.config import tree_height
 from verifier.fri import fold, fold_points, layer_plan
@@ -65,8 +66,7 @@ def evaluate_at(coefficients: Array, point: circle.SecurePoint) -> QM31:
     """A column polynomial at a secure point: the basis is y, x, pi(x), ... by the bits of the coefficient's index."""
     values, factor, x = arrays.secure(coefficients), point[1], point[0]
     while len(values) > 1:
-        scaled = arrays.qmul(values[1::2], np.broadcast_to(arrays.qarray([factor]), values[1::2].shape))
-        values, factor = arrays.add(values[0::2], scaled), x
+        values, factor = arrays.add(values[0::2], scaled(values[1::2], factor)), x
         x = circle.double_x(x)
     return QM31.of(values[0].tolist())
 
@@ -82,6 +82,35 @@ def line_coefficients(values: Array, log_size: int) -> Array:
     odd = arrays.mul(arrays.mul(odd, arrays.inv(x)[:, None]), half)
     parts = [line_coefficients(v, log_size - 1) for v in (arrays.mul(even, half), odd)]
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Elements:
+    """A column of M31 with the operators of a constraint."""
+
+    values: Array
+
+    def __add__(self, other: Elements) -> Elements:
+        return Elements(arrays.add(self.values, other.values))
+
+    def __sub__(self, other: Elements) -> Elements:
+        return Elements(arrays.sub(self.values, other.values))
+
+    def __mul__(self, other: Elements) -> Elements:
+        return Elements(arrays.mul(self.values, other.values))
+
+    def __neg__(self) -> Elements:
+        return Elements(arrays.neg(self.values))
+
+
+@cache
+def neighbours(offset: int, log_size: int) -> Any:
+    """Where, on the domain of a component's composition, the values `offset` rows away lie."""
+    return np.array([circle.neighbour(p, offset, log_size, log_size + 1) for p in range(2 << log_size)])
+
+
+def scaled(values: Array, factor: QM31) -> Array:
+    return arrays.qmul(values, np.broadcast_to(arrays.qarray([factor]), values.shape))
 
 
 class ReferenceProver:
@@ -219,36 +248,51 @@ class ReferenceProver:
         return total
 
     def composition_of(self, component: ComponentLayout, starts: list[int], claimed: QM31, weight: QM31) -> Array:
-        """One component's share on its own domain, point by point, with the verifier's scalar constraints."""
+        """One component's share on its own domain: Horner over its constraints, divided by the vanishing polynomial."""
         size, log = component.log_size, component.log_size + 1
         pre = self.on_domain(0, component.preprocessed, log)
         main = self.on_domain(1, range(starts[0], starts[0] + len(component.masks)), log)
         width = SECURE * component.n_interaction
-        interaction = self.on_domain(2, range(starts[1], starts[1] + width), log)
-        x, _ = query_points(np.arange(1 << log, dtype=np.int64), log)
-        out = []
-        for position in range(1 << log):
-            place = {o: circle.neighbour(position, o, size, log) for m in component.masks for o in m} | {
-                o: circle.neighbour(position, o, size, log) for o in (-1, 0)
-            }
+        interaction = np.array(self.on_domain(2, range(starts[1], starts[1] + width), log))
+        interaction = interaction.reshape(-1, SECURE, 2 << size).transpose(0, 2, 1)
 
-            def leaf(node: Any, here: int = position, place: dict[int, int] = place) -> QM31:
-                if node[0] == "trace":
-                    return QM31(int(main[node[1]][place[component.masks[node[1]][node[2]]]]))
-                return QM31(int(pre[node[1]][here]) if node[0] == "pre" else component.constant(node))
+        def leaf(node: Any) -> Elements:
+            if node[0] == "trace":
+                return Elements(main[node[1]][neighbours(component.masks[node[1]][node[2]], size)])
+            constant = np.full(2 << size, 0 if node[0] == "pre" else component.constant(node), dtype=np.uint64)
+            return Elements(pre[node[1]] if node[0] == "pre" else constant)
 
-            nodes = component.evaluate(leaf)
-            secure = [
-                [combine4([QM31(int(c[place[o]])) for c in interaction[SECURE * k : SECURE * k + SECURE]]) for o in mask]
-                for k, mask in enumerate(component.interaction_masks)
-            ]
-            total = ZERO
-            for node in component.constraints:
-                total = total * self.coefficient + nodes[node]
-            for value in logup_constraints(component, nodes, secure, self.elements, claimed) if secure else ():
-                total = total * self.coefficient + value
-            out.append(total * weight * circle.vanishing(QM31(int(x[position])), size).inverse())
-        return arrays.qarray(out)
+        nodes = [element.values for element in component.evaluate(leaf)]
+        values = [arrays.secure(nodes[k]) for k in component.constraints]
+        values += self.logup_values(component, nodes, interaction, claimed)
+        total = np.zeros((2 << size, 4), dtype=np.uint64)
+        for value in values:
+            total = arrays.add(scaled(total, self.coefficient), value)
+        x, _ = query_points(np.arange(2 << size, dtype=np.int64), log)
+        for _ in range(size - 1):
+            x = arrays.sub(arrays.mul(np.uint64(2), arrays.mul(x, x)), np.ones_like(x))
+        return arrays.mul(arrays.inv(x)[:, None], scaled(total, weight))
+
+    def logup_values(
+        self, component: ComponentLayout, nodes: list[Array], interaction: Array, claimed: QM31
+    ) -> list[Array]:
+        """The constraints of the interaction columns: (step) * denominator - numerator."""
+        out, previous = [], np.zeros_like(arrays.secure(nodes[0]))
+        for index, batch in enumerate(component.batches):
+            numerator, denominator = np.zeros_like(previous), np.zeros_like(previous)
+            denominator[:, 0] = 1
+            for fraction in batch:
+                d = self.combined(fraction.relation, [nodes[v] for v in fraction.values])
+                own = arrays.mul(nodes[fraction.multiplicity][:, None], denominator)
+                numerator, denominator = arrays.add(arrays.qmul(numerator, d), own), arrays.qmul(denominator, d)
+            step = arrays.sub(interaction[index], previous)
+            previous = interaction[index]
+            if index + 1 == component.n_interaction:
+                share = arrays.qarray([claimed * inverse(1 << component.log_size)])
+                before = interaction[index][neighbours(-1, component.log_size)]
+                step = arrays.add(arrays.sub(step, before), share)
+            out.append(arrays.sub(arrays.qmul(step, denominator), numerator))
+        return out
 
     def on_domain(self, tree: int, columns: Sequence[int], log_size: int) -> list[Array]:
         return [evaluate(self.trees[tree].coefficients[k], log_size) for k in columns]
@@ -350,9 +394,7 @@ class ReferenceProver:
             return (), ()
         if index == 0:
             positions = preprocessed_positions(positions, height, self.lifting)
-        values = tuple(
-            tuple(c[lifted_positions(positions, self.log_of(c), height)].tolist()) for c in tree.extended
-        )
+        values = tuple(tuple(c[lifted_positions(positions, self.log_of(c), height)].tolist()) for c in tree.extended)
         return values, decommit(tree.levels, positions.tolist())
 
     def open_fri(self) -> FriProof:

@@ -76,7 +76,11 @@ def test_unknown_name(octoproof: Any) -> None:
     assert "wide_fib" in done.err
 
 
-@pytest.mark.parametrize("name", NAMES)
+# The kernel of poseidon2's constraints takes most of a minute to compile.
+SOME = [pytest.param(name, marks=pytest.mark.slow) if name == "poseidon2" else name for name in NAMES]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_stwo_accepts_every_exported_air(octoproof: Any, oracle: Path, tmp_path: Path, name: str) -> None:
     """StarkWare's verifier on proofs of our AIRs, made by our prover."""
     from subprocess import run

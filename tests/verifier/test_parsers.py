@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from verifier import proof as proof_module
 from verifier import spec as spec_module
-from verifier.errors import EncodingError, ParseError, ShapeError, VerificationError
+from verifier.errors import EncodingError, ParseError, ShapeError, StatementError, VerificationError
 from verifier.proof import proof_from_json
 from verifier.spec import spec_from_json
 from verifier.stark import verify_stark
@@ -159,9 +159,11 @@ def test_root_of_the_spec_in_capitals(case):
     verify_stark(spec_from_json(edited(c.spec_text, ("preprocessed_root",), root.upper())), c.proof)
 
 
-def test_statement_words_default_to_the_prescribed(case):
+def test_statement_words_default_to_none_as_in_the_oracle(case):
     c = case("plonk_8")
-    verify_stark(spec_from_json(edited(c.spec_text, ("statement_u64",), None, delete=True)), c.proof)
+    spec = spec_from_json(edited(c.spec_text, ("statement_u64",), None, delete=True))
+    with pytest.raises(StatementError, match="8, 1, 1"):
+        verify_stark(spec, c.proof)
 
 
 @pytest.mark.parametrize("name", ["plonk_8", "wide_fib_6x20_poseidon"])
