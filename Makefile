@@ -5,7 +5,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 HASH := $(shell cksum pyproject.toml | cut -d' ' -f1)
 RUN := .venv/installed-run-$(HASH)
 DEV := .venv/installed-dev-$(HASH)
-PYTEST := .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+PYTEST := .venv/bin/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-slow test-all lint clean
 

@@ -42,17 +42,22 @@ def mul(a: Array, b: Array) -> Array:
     return a * b % _P
 
 
+def _squared(a: Array, times: int) -> Array:
+    for _ in range(times):
+        a = mul(a, a)
+    return a
+
+
 def inv(a: Array) -> Array:
     """1/a by Fermat: a^(P-2). Zero stays zero: callers rule it out."""
-    power = lambda x, n: x if n == 0 else power(mul(x, x), n - 1)  # noqa: E731
-    x = mul(power(a, 1), a)  # a^3
-    x4 = mul(power(x, 2), x)  # 2^4 - 1 ones
-    x8 = mul(power(x4, 4), x4)
-    x16 = mul(power(x8, 8), x8)
-    x24 = mul(power(x16, 8), x8)
-    x28 = mul(power(x24, 4), x4)
-    x29 = mul(power(x28, 1), a)
-    return mul(power(x29, 2), a)  # P - 2 = (2^29 - 1) * 4 + 1
+    ones2 = mul(_squared(a, 1), a)  # a^(2^2 - 1)
+    ones4 = mul(_squared(ones2, 2), ones2)
+    ones8 = mul(_squared(ones4, 4), ones4)
+    ones16 = mul(_squared(ones8, 8), ones8)
+    ones24 = mul(_squared(ones16, 8), ones8)
+    ones28 = mul(_squared(ones24, 4), ones4)
+    ones29 = mul(_squared(ones28, 1), a)
+    return mul(_squared(ones29, 2), a)  # P - 2 = (2^29 - 1) * 4 + 1
 
 
 def cmul(x: Array, y: Array) -> Array:

@@ -19,7 +19,7 @@ LOG_ORDER = 31
 ORDER = 1 << LOG_ORDER
 GENERATOR = (2, 1268011823)
 
-Field = TypeVar("Field", int, QM31)
+Number = TypeVar("Number", bound=np.generic)
 Point = tuple[int, int]
 SecurePoint = tuple[QM31, QM31]
 Indices = npt.NDArray[np.int64]
@@ -136,14 +136,14 @@ def row_positions(log_size: int) -> Indices:
     return out
 
 
-def to_storage(rows: Column) -> Column:
+def to_storage(rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """A column (or several, along the first axes) from row order to storage order."""
     out = np.empty_like(rows)
     out[..., row_positions(rows.shape[-1].bit_length() - 1)] = rows
     return out
 
 
-def to_rows(stored: Column) -> Column:
+def to_rows(stored: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Inverse of `to_storage`."""
     return stored[..., row_positions(stored.shape[-1].bit_length() - 1)]
 

@@ -25,21 +25,23 @@ Changes = dict[Cell, int]
 Place = tuple[int, int, int]  # component, constraint or fraction, row
 Tuple = tuple[int, tuple[int, ...]]  # relation, values
 _PLACES = 6  # of equal tuples that are tried
+_ADD, _SUB, _MUL, _CELL, _PRE, _CONSTANT = range(6)
+_STEPS = {"add": _ADD, "sub": _SUB, "mul": _MUL, "neg": _SUB}
 
 
 @dataclass(frozen=True)
 class _Cone:
-    """The nodes that one node depends on, in order, and the main cells among them as (column, row offset)."""
+    """How one node is computed, step by step, and the main cells that enter, as (column, row offset)."""
 
-    nodes: tuple[int, ...]
+    program: tuple[tuple[int, int, int], ...]
     cells: tuple[tuple[int, int], ...]
 
 
 class Repair:
     """A witness with its AIR, prepared for many searches. Columns are in row order."""
 
-    def __init__(self, air: Air, pre: Columns, main: Columns, public: Sequence[PublicTerm], budget: int) -> None:
-        self._air, self._budget, self._left = air, budget, 0
+    def __init__(self, air: Air, pre: Columns, main: Columns) -> None:
+        self._air, self._left = air, 0
         parts = component_columns(air, pre, main)
         self._pre = [[np.asarray(c).tolist() for c in part[1]] for part in parts]
         self._main = [[np.asarray(c).tolist() for c in part[2]] for part in parts]
@@ -49,10 +51,9 @@ class Repair:
             _readers([_union(cones, (f.multiplicity, *f.values)) for f in layout.fractions])
             for layout, cones in self._parts()
         ]
-        self._surplus_at_start: Counter[Tuple] = Counter()
         relation = {name: k for k, name in enumerate(air.relations)}
-        for wrong in imbalances(air, pre, main, public):
-            self._surplus_at_start[relation[wrong.relation], wrong.values] = wrong.surplus % P
+        self._private = {(relation[w.relation], w.values): w.surplus for w in imbalances(air, pre, main)}
+        self._start: Counter[Tuple] = Counter()
         self._places: dict[Tuple, list[Place]] = {}
         for index, (layout, own_pre, own_main) in enumerate(parts):
             values = node_values(layout, own_pre, own_main) if layout.fractions else []
@@ -61,9 +62,12 @@ class Repair:
                 for row, items in enumerate(rows):
                     self._places.setdefault((fraction.relation, items), []).append((index, f, row))
 
-    def run(self, changes: Changes) -> Changes | None:
-        """Changes that contain these and make a valid witness, or None where none was found."""
-        self._left = self._budget
+    def run(self, changes: Changes, public: Sequence[PublicTerm], budget: int) -> Changes | None:
+        """Changes that contain these and make a valid witness for these public terms, or None where none was found in
+        `budget` steps."""
+        self._left, self._start = budget, Counter(self._private)
+        for term in public:
+            self._start[term.relation, term.values] += term.multiplicity
         failing = {p for cell in changes for p in self._reading(self._constraints, cell) if self._fails(p, changes)}
         return self._mend(changes, failing)
 
@@ -74,6 +78,16 @@ class Repair:
     def tuples(self, relation: int) -> set[tuple[int, ...]]:
         """Everything that some row names in this relation, whatever its multiplicity."""
         return {values for r, values in self._places if r == relation}
+
+    def columns(self, component: int, constraint: int) -> list[int]:
+        """Main columns that a constraint reads."""
+        cone = self._cones[component][self._air.components[component].constraints[constraint]]
+        return sorted({column for column, _ in cone.cells})
+
+    def breaks(self, component: int, constraint: int, changes: Changes) -> bool:
+        """Whether the constraint fails somewhere after the changes."""
+        places = {p for cell in changes for p in self._reading(self._constraints, cell)}
+        return any(p[:2] == (component, constraint) and self._fails(p, changes) for p in places)
 
     def alternatives(self, cell: Cell) -> list[int]:
         """Other values of the cell that one of its constraints allows."""
@@ -142,19 +156,23 @@ class Repair:
         places = [p for p in self._places.get(wanted, []) if self._tuple(p, changes) == wanted]
         touched = sorted({p for cell in changes for p in self._reading(self._fractions, cell)})
         places += [p for p in touched if self._tuple(p, changes) == wanted and p not in places]
-        for component, f, row in places[:_PLACES]:
+        counted = [p for p in places if self._multiplicity_cells(p, changes)]
+        for component, f, row in counted[:_PLACES]:
             node = self._air.components[component].fractions[f].multiplicity
             target = (self._value(component, node, row, changes) - amount) % P
-            for offset_cell in self._cells(component, node, row):
-                if offset_cell not in changes:
-                    for value in self._solve(component, node, row, offset_cell, changes, target):
-                        yield {offset_cell: value}
+            for cell in self._multiplicity_cells((component, f, row), changes):
+                for value in self._solve(component, node, row, cell, changes, target):
+                    yield {cell: value}
         others = [t for t in surplus if t[0] == wanted[0] and t != wanted]
         for place in places[:_PLACES]:
             for other in others[:_PLACES]:
                 moved = self._renamed(place, other[1], changes)
                 if moved:
                     yield moved
+
+    def _multiplicity_cells(self, place: Place, changes: Changes) -> list[Cell]:
+        node = self._air.components[place[0]].fractions[place[1]].multiplicity
+        return [cell for cell in self._cells(place[0], node, place[2]) if cell not in changes]
 
     def _renamed(self, place: Place, values: tuple[int, ...], changes: Changes) -> Changes | None:
         """Changes after which the fraction at this place has these values."""
@@ -174,7 +192,7 @@ class Repair:
 
     def _surplus(self, changes: Changes) -> dict[Tuple, int]:
         """What is out of balance."""
-        totals = Counter(self._surplus_at_start)
+        totals = Counter(self._start)
         for place in {p for cell in changes for p in self._reading(self._fractions, cell)}:
             node = self._air.components[place[0]].fractions[place[1]].multiplicity
             totals[self._tuple(place, {})] -= self._value(place[0], node, place[2], {})
@@ -215,26 +233,23 @@ class Repair:
         return [x for x in found if self._value(component, node, row, changes | {cell: x}) == target]
 
     def _value(self, component: int, node: int, row: int, changes: Changes) -> int:
+        """A node at a row, by its program: values are numbered by their place in it."""
         layout, pre, main = self._air.components[component], self._pre[component], self._main[component]
-        mask, values = (1 << layout.log_size) - 1, dict[int, int]()
-        for index in self._cones[component][node].nodes:
-            match layout.nodes[index]:
-                case ("trace", column, position):
-                    at = row + layout.masks[column][position] & mask
-                    values[index] = changes.get((component, column, at), main[column][at])
-                case ("pre", k):
-                    values[index] = pre[k][row]
-                case ("add", i, j):
-                    values[index] = (values[i] + values[j]) % P
-                case ("sub", i, j):
-                    values[index] = (values[i] - values[j]) % P
-                case ("mul", i, j):
-                    values[index] = values[i] * values[j] % P
-                case ("neg", i):
-                    values[index] = -values[i] % P
-                case constant:
-                    values[index] = layout.constant(constant)
-        return values[node] % P
+        mask = (1 << layout.log_size) - 1
+        values: list[int] = []
+        for operation, i, j in self._cones[component][node].program:
+            if operation == _MUL:
+                values.append(values[i] * values[j] % P)
+            elif operation == _ADD:
+                values.append(values[i] + values[j])
+            elif operation == _SUB:
+                values.append(values[i] - values[j])
+            elif operation == _CELL:
+                cell = component, i, row + j & mask
+                values.append(changes[cell] if cell in changes else main[i][cell[2]])
+            else:
+                values.append(pre[i][row] if operation == _PRE else i)
+        return values[-1] % P
 
 
 def _roots(layout: ComponentLayout) -> set[int]:
@@ -246,15 +261,26 @@ def _cone(layout: ComponentLayout, node: int) -> _Cone:
     seen, stack = {node}, [node]
     while stack:
         operation, *rest = layout.nodes[stack.pop()]
-        new = [i for i in rest if i not in seen] if operation in ("add", "sub", "mul", "neg") else []
+        new = [i for i in rest if i not in seen] if operation in _STEPS else []
         seen.update(new)
         stack += new
-    return _Cone(tuple(sorted(seen)), tuple(sorted({_offset(layout, i) for i in seen if layout.nodes[i][0] == "trace"})))
-
-
-def _offset(layout: ComponentLayout, node: int) -> tuple[int, int]:
-    _, column, position = layout.nodes[node]
-    return column, layout.masks[column][position]
+    nodes = sorted(seen)
+    place = {index: k + 1 for k, index in enumerate(nodes)}
+    program = [(_CONSTANT, 0, 0)]  # what a negation subtracts from
+    for operation, *rest in (layout.nodes[i] for i in nodes):
+        match operation:
+            case "trace":
+                column, position = rest
+                program.append((_CELL, column, layout.masks[column][position]))
+            case "pre":
+                program.append((_PRE, rest[0], 0))
+            case "const" | "param":
+                program.append((_CONSTANT, layout.constant((operation, *rest)), 0))
+            case _:
+                operands = [0, *(place[i] for i in rest)][-2:]
+                program.append((_STEPS[operation], operands[0], operands[1]))
+    cells = {(i, j) for operation, i, j in program if operation == _CELL}
+    return _Cone(tuple(program), tuple(sorted(cells)))
 
 
 def _union(cones: dict[int, _Cone], nodes: Sequence[int]) -> _Cone:

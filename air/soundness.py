@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -28,7 +29,8 @@ from air.layout import Air
 from air.relation import PublicTerm
 from air.repair import Cell, Repair
 
-ROTATE, SWAP = "(rows rotate)", "(rows swap)"
+# What `Component.free` may name beside columns. "(public NAME)": other public terms of that relation may hold, too.
+ROTATE, SWAP, PUBLIC = "(rows rotate)", "(rows swap)", "(public {})"
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ class Forgery:
     change: str
     public: tuple[PublicTerm, ...]
     cells: int
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.change}: accepted with {self.cells} cells changed"
+        return f"{self.change}: accepted with {self.cells} cells changed" + (f" [{self.reason}]" if self.reason else "")
 
 
 def find_freedoms(
@@ -62,21 +65,21 @@ def find_freedoms(
     main: Columns,
     public: Sequence[PublicTerm] = (),
     *,
-    columns_at_most: int = 1 << 14,
+    columns: Collection[tuple[int, int]] | None = None,
     budget: int = 400,
     seed: int = 0,
 ) -> list[Freedom]:
-    """One example for every column that has a free cell. `columns_at_most` columns of a component are tried, evenly
-    spread; `budget` is the number of steps a single repair may take."""
+    """One example for every column that has a free cell. `columns` names those to change first, as (component, column),
+    all by default; `budget` is the number of steps a single repair may take."""
     rng = random.Random(seed)
-    repair = Repair(air, pre, main, public, budget)
+    repair = Repair(air, pre, main)
     found = {(f.component, f.column): f for f in _reordered(air, pre, main, public)}
-    for cell in _starts(air, columns_at_most, rng):
+    for cell in _starts(air, columns, rng):
         layout = air.components[cell[0]]
         if (layout.name, _name(air, cell)) in found:
             continue
         for value in _values(repair, cell, rng):
-            changes = repair.run({cell: value})
+            changes = repair.run({cell: value}, public, budget)
             if changes is None:
                 continue
             example = f"row {cell[2]} from {repair.honest(cell)} to {value}, with {len(changes) - 1} other cells"
@@ -89,22 +92,52 @@ def find_freedoms(
 
 
 def find_forgeries(
-    air: Air, pre: Columns, main: Columns, public: Sequence[PublicTerm], *, budget: int = 400, seed: int = 0
+    air: Air,
+    pre: Columns,
+    main: Columns,
+    public: Sequence[PublicTerm],
+    *,
+    at_most: int = 1000,
+    budget: int = 400,
+    seed: int = 0,
 ) -> list[Forgery]:
     """Other public terms that have a witness: each dropped, counted once more, changed by one, moved to another row's
-    tuple; and every row's tuple added beside them."""
-    rng = random.Random(seed)
-    found = []
-    for change, terms in _other_terms(air, pre, main, public, rng):
-        changes = Repair(air, pre, main, terms, budget).run({})
+    tuple; and rows' tuples added beside them. `at_most` of these are tried."""
+    rng, repair, found = random.Random(seed), Repair(air, pre, main), []
+    others = list(_other_terms(repair, public, rng))
+    reasons = {name: reason for layout in air.components for name, reason in layout.free}
+    for relation, change, terms in others if len(others) <= at_most else rng.sample(others, at_most):
+        changes = repair.run({}, terms, budget)
         if changes is not None:
-            found.append(Forgery(change, tuple(terms), len(changes)))
+            reason = reasons.get(PUBLIC.format(air.relations[relation]), "")
+            found.append(Forgery(f"{air.relations[relation]}: {change}", tuple(terms), len(changes), reason))
     return found
 
 
-def undeclared(freedoms: Sequence[Freedom]) -> list[Freedom]:
-    """Those that the component gives no reason for."""
-    return [freedom for freedom in freedoms if not freedom.reason]
+def is_needed(
+    air: Air,
+    pre: Columns,
+    main: Columns,
+    public: Sequence[PublicTerm],
+    component: int,
+    constraint: int,
+    *,
+    at_most: int = 200,
+    budget: int = 100,
+    seed: int = 0,
+) -> bool:
+    """Whether the AIR without this constraint is found to accept a witness that the whole AIR refuses."""
+    weak, rng = without(air, component, constraint), random.Random(seed)
+    strong, repair = Repair(air, pre, main), Repair(weak, pre, main)
+    columns = [(component, column) for column in strong.columns(component, constraint)]
+    cells = ({cell: value} for cell in _starts(air, columns, rng) for value in _values(strong, cell, rng))
+    others = list(_other_terms(repair, public, rng)) if public else []
+    tries = chain(
+        ((cell, public) for cell in cells),
+        (({}, terms) for _, _, terms in (others if len(others) <= at_most else rng.sample(others, at_most))),
+    )
+    found = (repair.run(start, terms, budget) for start, terms in tries)
+    return any(changes is not None and strong.breaks(component, constraint, changes) for changes in found)
 
 
 def without(air: Air, component: int, constraint: int) -> Air:
@@ -112,9 +145,7 @@ def without(air: Air, component: int, constraint: int) -> Air:
     layout = air.components[component]
     kept = layout.constraints[:constraint] + layout.constraints[constraint + 1 :]
     weak = dataclasses.replace(layout, constraints=kept)
-    return dataclasses.replace(
-        air, components=(*air.components[:component], weak, *air.components[component + 1 :])
-    )
+    return dataclasses.replace(air, components=(*air.components[:component], weak, *air.components[component + 1 :]))
 
 
 def _name(air: Air, cell: Cell) -> str:
@@ -128,14 +159,17 @@ def _reason(air: Air, component: int, column: str) -> str:
     return free.get(column, free.get(column.split("[")[0], ""))
 
 
-def _starts(air: Air, columns_at_most: int, rng: random.Random) -> Iterator[Cell]:
+def all_columns(air: Air) -> list[tuple[int, int]]:
+    """(component, column) of the main trace."""
+    return [(k, column) for k, layout in enumerate(air.components) for column in range(len(layout.masks))]
+
+
+def _starts(air: Air, columns: Collection[tuple[int, int]] | None, rng: random.Random) -> Iterator[Cell]:
     """Cells to change first: of each column the first two rows, the last, the middle and one at random."""
-    for index, layout in enumerate(air.components):
-        rows, width = 1 << layout.log_size, len(layout.masks)
-        step = -(-width // columns_at_most)
-        for column in range(0, width, step):
-            for row in dict.fromkeys((0, 1, rows - 1, rows // 2, rng.randrange(rows))):
-                yield index, column, row
+    for index, column in all_columns(air) if columns is None else columns:
+        rows = 1 << air.components[index].log_size
+        for row in dict.fromkeys((0, 1, rows - 1, rows // 2, rng.randrange(rows))):
+            yield index, column, row
 
 
 def _values(repair: Repair, cell: Cell, rng: random.Random) -> list[int]:
@@ -161,25 +195,25 @@ def _reordered(air: Air, pre: Columns, main: Columns, public: Sequence[PublicTer
 
 
 def _other_terms(
-    air: Air, pre: Columns, main: Columns, public: Sequence[PublicTerm], rng: random.Random
-) -> Iterator[tuple[str, list[PublicTerm]]]:
+    repair: Repair, public: Sequence[PublicTerm], rng: random.Random
+) -> Iterator[tuple[int, str, list[PublicTerm]]]:
     terms = list(public)
     for k, term in enumerate(terms):
         rest = terms[:k] + terms[k + 1 :]
-        yield f"term {k} dropped", rest
-        yield f"term {k} twice", [*terms, term]
+        yield term.relation, f"term {k} dropped", rest
+        yield term.relation, f"term {k} twice", [*terms, term]
         for values in _near(term.values, rng):
-            yield f"term {k} changed to {values}", [*rest, dataclasses.replace(term, values=values)]
+            yield term.relation, f"term {k} changed to {values}", [*rest, dataclasses.replace(term, values=values)]
     # What is public of one row, claimed of another.
     seen = {(term.relation, term.multiplicity) for term in terms}
     for relation, multiplicity in sorted(seen):
         told = {term.values for term in terms if term.relation == relation}
-        others = sorted(Repair(air, pre, main, public, 0).tuples(relation) - told)
+        others = sorted(repair.tuples(relation) - told)
         for values in rng.sample(others, min(len(others), 24)):
-            yield f"{values} added", [*terms, PublicTerm(relation, multiplicity, values)]
+            yield relation, f"{values} added", [*terms, PublicTerm(relation, multiplicity, values)]
             victim = rng.choice([k for k, t in enumerate(terms) if t.relation == relation])
             moved = [*terms[:victim], *terms[victim + 1 :], PublicTerm(relation, multiplicity, values)]
-            yield f"term {victim} moved to {values}", moved
+            yield relation, f"term {victim} moved to {values}", moved
 
 
 def _near(values: tuple[int, ...], rng: random.Random) -> Iterator[tuple[int, ...]]:

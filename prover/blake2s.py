@@ -16,10 +16,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from air.circle import Column
 from air.field import P
 from prover import emit
 from prover.lanes import (
-    Columns,
     addresses,
     emit_load,
     emit_pointer,
@@ -56,6 +56,7 @@ _SIGMA = (
 _QUARTERS = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15))
 _DIAGONALS = ((0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
 _CHUNK = 1024  # positions hashed together: their states fit the first-level cache
+_GRAIN = 64  # digests of the smallest share of a worker
 _AHEAD = 128  # positions between a value's prefetch and its use: eight compressions
 
 
@@ -164,7 +165,7 @@ def load_message(typing_context, places, index):
 def _gather_block(columns, lifts, chunk, size, lifted, places):
     """Where the next up to sixteen columns lie from position `chunk` on; smaller ones are lifted into `lifted`."""
     for c in range(16):
-        row = lifted.ctypes.data + 4 * _CHUNK * c
+        row = np.intp(lifted.ctypes.data) + 4 * _CHUNK * c
         places[c] = row
         if c >= columns.size:
             lifted[c, :] = 0
@@ -183,7 +184,7 @@ def _hash_columns(columns, lifts, start, stop, target, stride, reduced):
     `target`, whose rows are `stride` long. Sixteen columns at a time are read over a chunk of positions.
     """
     states, lifted = np.empty((8, _CHUNK), dtype=np.uint32), np.empty((16, _CHUNK), dtype=np.uint32)
-    states_at, places = states.ctypes.data, np.empty(16, dtype=np.intp)
+    states_at, places = np.intp(states.ctypes.data), np.empty(16, dtype=np.intp)
     n = columns.size
     for chunk in range(start, stop, _CHUNK):
         size = min(_CHUNK, stop - chunk)
@@ -245,29 +246,80 @@ def _hash_pairs(children, children_stride, start, stop, target, stride, reduced)
         store_words(target, i, stride, compress(initial_state(), message, np.uint32(64), True), reduced)
 
 
-def leaves(columns: Sequence[Columns], log_size: int, reduced: bool, workers: Workers = INLINE) -> Layer:
-    """(8, 2^log_size): leaf s hashes the lifted values at s of the columns, which come sorted by size."""
+@kernel
+def _climb(digests, count, levels, target, first, stride, reduced):
+    """Hashes `count` neighbouring digests `levels` times; the results go to the layer at `target` from `first` on.
+
+    digests is (2, 8, chunk): the first half holds them, both are written.
+    """
+    source = np.intp(digests.ctypes.data)
+    other = source + 32 * _CHUNK
+    for level in range(1, levels + 1):
+        if level < levels:
+            _hash_pairs(source, _CHUNK, 0, count >> level, other, _CHUNK, reduced)
+        else:
+            _hash_pairs(source, _CHUNK, 0, count >> level, target + 4 * first, stride, reduced)
+        source, other = other, source
+
+
+@kernel
+def _hash_column_trees(columns, lifts, levels, start, stop, target, stride, reduced):
+    """As `_hash_columns`, but only the digests `levels` >= 1 above the leaves are kept; start and stop count those."""
+    digests = np.empty((2, 8, _CHUNK), dtype=np.uint32)
+    for leaf in range(start << levels, stop << levels, _CHUNK):
+        size = min(_CHUNK, (stop << levels) - leaf)
+        _hash_columns(columns, lifts, leaf, leaf + size, np.intp(digests.ctypes.data) - 4 * leaf, _CHUNK, reduced)
+        _climb(digests, size, levels, target, leaf >> levels, stride, reduced)
+
+
+@kernel
+def _hash_row_trees(columns, levels, start, stop, target, stride, reduced):
+    """As `_hash_rows`, but only the digests `levels` >= 1 above the leaves are kept; start and stop count those."""
+    digests = np.empty((2, 8, _CHUNK), dtype=np.uint32)
+    for leaf in range(start << levels, stop << levels, _CHUNK):
+        size = min(_CHUNK, (stop << levels) - leaf)
+        _hash_rows(columns, leaf, leaf + size, np.intp(digests.ctypes.data) - 4 * leaf, _CHUNK, reduced)
+        _climb(digests, size, levels, target, leaf >> levels, stride, reduced)
+
+
+def leaves(
+    columns: Sequence[Column], log_size: int, reduced: bool, workers: Workers = INLINE, *, levels: int = 0
+) -> Layer:
+    """(8, 2^log_size): leaf s hashes the lifted values at s of the columns, which come sorted by size.
+
+    With `levels` the result is the layer (8, 2^(log_size-levels)) that far above the leaves, at least 16 digests.
+    """
     lifts = np.array([log_size - (column.size.bit_length() - 1) for column in columns], dtype=np.int64)
+    if levels:
+        inputs = (addresses(columns), lifts, levels)
+        return _layer(_hash_column_trees, inputs, 1 << (log_size - levels), reduced, workers)
     if log_size < 4:
-        columns = [_padded(lifted(c, log_size)) for c in columns]
-        lifts[:] = 0
-    return _layer(_hash_columns, (addresses(columns), lifts), log_size, reduced, workers)
+        return rows([lifted(column, log_size) for column in columns], reduced, workers)
+    return _layer(_hash_columns, (addresses(columns), lifts), 1 << log_size, reduced, workers)
 
 
-def packed_leaves(columns: Columns, reduced: bool, workers: Workers = INLINE) -> Layer:
-    """(8, n): leaf s hashes the rows 4s .. 4s + 3 of four columns of 4n values, row by row."""
-    log_size = columns[0].size.bit_length() - 3
-    if log_size < 4:
-        columns = [_padded(column, 64) for column in columns]
-    return _layer(_hash_rows, (addresses(columns),), log_size, reduced, workers)
+def rows(columns: Sequence[Column], reduced: bool, workers: Workers = INLINE) -> Layer:
+    """(8, n): digest s hashes the values at s of columns of one size n, any."""
+    n, padded = columns[0].size, [_padded(column, 16) for column in columns]
+    lifts = np.zeros(len(padded), dtype=np.int64)
+    return _layer(_hash_columns, (addresses(padded), lifts), n, reduced, workers)
+
+
+def packed_leaves(columns: Sequence[Column], reduced: bool, workers: Workers = INLINE, *, levels: int = 0) -> Layer:
+    """(8, n): leaf s hashes the rows 4s .. 4s + 3 of four columns of 4n values, row by row. `levels` as in `leaves`."""
+    n = columns[0].size // 4
+    if levels:
+        return _layer(_hash_row_trees, (addresses(columns), levels), n >> levels, reduced, workers)
+    columns = [_padded(column, 64) for column in columns]
+    return _layer(_hash_rows, (addresses(columns),), n, reduced, workers)
 
 
 def nodes(children: Layer, reduced: bool, workers: Workers = INLINE) -> Layer:
     """(8, n) out of (8, 2n): parent i hashes the children 2i and 2i + 1."""
-    log_size = children.shape[1].bit_length() - 2
-    if log_size < 4:
+    n = children.shape[1] // 2
+    if n % 16:
         children = np.stack([_padded(row, 32) for row in children])
-    return _layer(_hash_pairs, (children.ctypes.data, children.strides[0] // 4), log_size, reduced, workers)
+    return _layer(_hash_pairs, (children.ctypes.data, children.strides[0] // 4), n, reduced, workers)
 
 
 def digest(layer: Layer, index: int) -> bytes:
@@ -275,19 +327,21 @@ def digest(layer: Layer, index: int) -> bytes:
     return layer[:, index].astype("<u4").tobytes()
 
 
-def _layer(hasher: Any, inputs: tuple[Any, ...], log_size: int, reduced: bool, workers: Workers) -> Layer:
-    count = max(16, 1 << log_size)
-    out = np.empty((8, count), dtype=np.uint32)
-    target = out.ctypes.data
-    workers.ranges(lambda start, stop: hasher(*inputs, start, stop, target, count, reduced), count, _CHUNK)
-    return out[:, : 1 << log_size]
-
-
-def lifted(column: npt.NDArray[np.uint32], log_size: int) -> npt.NDArray[np.uint32]:
+def lifted(column: Column, log_size: int) -> Column:
     """A column stretched to 2^log_size values."""
     s, k = np.arange(1 << log_size), log_size - (column.size.bit_length() - 1)
     return column[((s >> (k + 1)) << 1) + (s & 1)] if k else column
 
 
-def _padded(column: npt.NDArray[np.uint32], size: int = 16) -> npt.NDArray[np.uint32]:
-    return np.concatenate([column, np.zeros(size - column.size, dtype=np.uint32)])
+def _layer(hasher: Any, inputs: tuple[Any, ...], n: int, reduced: bool, workers: Workers) -> Layer:
+    stride = -(-n // 16) * 16
+    out = np.empty((8, stride), dtype=np.uint32)
+    target = out.ctypes.data
+    workers.ranges(lambda start, stop: hasher(*inputs, start, stop, target, stride, reduced), stride, _GRAIN)
+    return out[:, :n]
+
+
+def _padded(column: Column, multiple: int) -> Column:
+    """With zeros at its end, up to a multiple of so many values."""
+    missing = -column.size % multiple
+    return np.concatenate([column, np.zeros(missing, dtype=np.uint32)]) if missing else column

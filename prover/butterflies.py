@@ -22,25 +22,13 @@ Vectors = list[Any]
 TAIL_LOG = 7  # the values that `forward_tail` and `backward_tail` transform at once: eight vectors
 
 
-def _times(b: ir.IRBuilder, x: Any, t: Any) -> Any:
-    """The product as in `emit.mul`, but with its low 31 bits from a third, 32-bit multiplication.
-
-    That takes as many instructions, fewer of them shuffles and shifts, of which FFT layers have the most to do.
-    """
-    (x0, x1), (t0, t1) = emit.halves(b, x), emit.halves(b, b.shl(t, emit.splat(1)))
-    even, odd = b.bitcast(b.mul(x0, t0), VECTOR), b.bitcast(b.mul(x1, t1), VECTOR)
-    high = emit_shuffle(b, even, odd, [i + 1 if i % 2 == 0 else 16 + i for i in range(LANES)])
-    total = b.add(b.and_(b.mul(x, t), emit.splat(P)), high)
-    return emit.minimum(b, total, b.sub(total, emit.splat(P)))
-
-
 def _forward(b: ir.IRBuilder, u: Any, v: Any, t: Any) -> tuple[Any, Any]:
-    x = _times(b, v, t)
+    x = emit.mul(b, v, t)
     return emit.add(b, u, x), emit.sub(b, u, x)
 
 
 def _backward(b: ir.IRBuilder, u: Any, v: Any, t: Any) -> tuple[Any, Any]:
-    return emit.add(b, u, v), _times(b, emit.sub(b, u, v), t)
+    return emit.add(b, u, v), emit.mul(b, emit.sub(b, u, v), t)
 
 
 def _layers(b: ir.IRBuilder, v: Vectors, twiddles: Vectors, forward: bool) -> None:

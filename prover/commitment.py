@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,29 +39,34 @@ def commit(
     memory becomes the coefficients'.
     """
     coefficients = [column.copy() for column in columns] if keep else list(columns)
-    for log_size, members in _by_size(coefficients).items():
-        fft.interpolate([coefficients[k] for k in members], log_size, workers)
-    return commit_coefficients(coefficients, config, hash_name, workers, values=tuple(columns) if keep else ())
+    tree = _commit(coefficients, fft.extend, config, hash_name, workers)
+    return replace(tree, values=tuple(columns)) if keep else tree
 
 
 def commit_coefficients(
+    coefficients: Sequence[Column], config: PcsConfig, hash_name: str, workers: Workers
+) -> CommittedTree:
+    """Commits polynomials given by their coefficients."""
+    return _commit(coefficients, fft.evaluate, config, hash_name, workers)
+
+
+def _commit(
     coefficients: Sequence[Column],
+    extend: Callable[..., None],
     config: PcsConfig,
     hash_name: str,
     workers: Workers,
-    values: tuple[Column, ...] = (),
 ) -> CommittedTree:
-    """Commits polynomials given by their coefficients."""
     blowup = config.log_blowup_factor
     extended: list[Column] = [_NOTHING] * len(coefficients)
     for log_size, members in _by_size(coefficients).items():
         rows = allocate(len(members), 1 << (log_size + blowup))
-        fft.evaluate([coefficients[k] for k in members], rows, log_size, log_size + blowup, workers)
+        extend([coefficients[k] for k in members], rows, log_size, log_size + blowup, workers)
         for row, k in zip(rows, members, strict=True):
             extended[k] = row
     sizes = tuple(_log_size(c) for c in coefficients)
     tree = merkle.commit(extended, config.lifting_log_size, hash_name, workers)
-    return CommittedTree(sizes, values, tuple(coefficients), tuple(extended), tree)
+    return CommittedTree(sizes, (), tuple(coefficients), tuple(extended), tree)
 
 
 # 17 pages and 5 cache lines apart, columns that are read together do not fight for the same sets of a cache.

@@ -13,26 +13,17 @@ u32 arrays (see `Inputs`).
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import os
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import llvmlite
-import llvmlite.binding as llvm
 from llvmlite import ir
 
 from air.layout import SECURE, ComponentLayout
-from prover import emit
+from prover import emit, jit
 from prover.emit import LANES, U32, U64, VECTOR, Value, Wide
 
-KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
+_ARGUMENTS = 7
 _FORMAT = 1  # raise when the emitted code changes: older objects on disk are then not found
 _POINTER = ir.PointerType()
 
@@ -260,76 +251,6 @@ def _module(component: ComponentLayout, kind: str) -> ir.Module:
     return module
 
 
-def _machine() -> tuple[Any, str]:
-    """The target machine, and a name for it. NUMBA_CPU_NAME and NUMBA_CPU_FEATURES lower it, as for Numba's kernels."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    cpu = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
-    features = os.environ.get("NUMBA_CPU_FEATURES")
-    if features is None:
-        features = llvm.get_host_cpu_features().flatten()
-    # Vectors of 512 bits stay whole where the processor has them.
-    if "+avx512f" in features:
-        features += ",-prefer-256-bit"
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True), f"{cpu} {features}"
-
-
-class _Library:
-    """Compiled objects in one folder, for this processor."""
-
-    def __init__(self, folder: Path) -> None:
-        self.name = _machine()[1]
-        self.folder, self.lock = folder, threading.Lock()
-
-    def load(self, component: ComponentLayout, kind: str) -> Callable[..., None]:
-        key = repr((_FORMAT, llvmlite.__version__, self.name, kind, component.structure))
-        path = self.folder / f"{kind}-{hashlib.blake2s(key.encode()).hexdigest()[:32]}.o"
-        with self.lock:
-            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine()[0])
-            if not self._load_object(engine, path):
-                self._compile(engine, _module(component, kind), path)
-            function = KERNEL(engine.get_function_address("kernel"))
-            function.engine = engine  # the code lives as long as whoever may call it
-            return function
-
-    def _load_object(self, engine: Any, path: Path) -> bool:
-        try:
-            data = path.read_bytes()
-        except OSError:
-            return False
-        body, mark = data[:-16], data[-16:]
-        # A torn file, from a killed process, is compiled again.
-        if hashlib.blake2s(body, digest_size=16).digest() != mark:
-            return False
-        engine.add_object_file(llvm.ObjectFileRef.from_data(body))
-        return True
-
-    def _compile(self, engine: Any, module: ir.Module, path: Path) -> None:
-        module.triple = llvm.get_default_triple()
-        parsed = llvm.parse_assembly(str(module))
-        parsed.verify()
-        machine = _machine()[0]
-        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-        passes.getModulePassManager().run(parsed, passes)
-        body = machine.emit_object(parsed)
-        engine.add_object_file(llvm.ObjectFileRef.from_data(body))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
-            aside.write_bytes(body + hashlib.blake2s(body, digest_size=16).digest())
-            aside.replace(path)
-        except OSError:
-            pass  # a read-only or full disk costs the next process a compilation, nothing else
-
-
-@lru_cache(maxsize=1)
-def _library() -> _Library:
-    from prover.cache import folder
-
-    return _Library(folder())
-
-
 _loaded: dict[tuple[str, str], Callable[..., None]] = {}
 
 
@@ -337,5 +258,6 @@ def kernel(component: ComponentLayout, kind: str) -> Callable[..., None]:
     """The compiled kernel, `composition` or `fractions`, of a component's structure. Thread-safe."""
     key = (component.structure, kind)
     if key not in _loaded:
-        _loaded[key] = _library().load(component, kind)
+        engine = jit.library().load(kind, (_FORMAT, component.structure), lambda: _module(component, kind))
+        _loaded[key] = jit.function(engine, "kernel", _ARGUMENTS)
     return _loaded[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -119,6 +119,10 @@ class CpuBackend:
             ):
                 out[index][k] = QM31.of(value)
         return tuple(tuple(values) for values in out)
+
+    def release(self, tree: CommittedTree) -> CommittedTree:
+        """The tree without what nobody reads after sampling."""
+        return replace(tree, values=(), coefficients=())
 
     def quotients(
         self,

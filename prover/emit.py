@@ -83,12 +83,12 @@ def reduce(b: ir.IRBuilder, x: Wide) -> Value:
 
 
 def mul(b: ir.IRBuilder, x: Value, y: Value) -> Value:
-    """2xy splits at bit 32 into the high and the (shifted) low 31 bits."""
+    """2xy splits at bit 32 into the high 31 bits and the shifted low ones; the latter come from a 32-bit product,
+    which saves shuffles and shifts, of which there would be too many."""
     even, odd = product(b, x, b.shl(y, splat(1)))
     even, odd = b.bitcast(even, VECTOR), b.bitcast(odd, VECTOR)
-    low = ir.Constant(VECTOR, [i if i % 2 == 0 else 15 + i for i in range(LANES)])
-    high = ir.Constant(VECTOR, [i + 1 if i % 2 == 0 else 16 + i for i in range(LANES)])
-    total = b.add(b.lshr(b.shuffle_vector(even, odd, low), splat(1)), b.shuffle_vector(even, odd, high))
+    high = b.shuffle_vector(even, odd, ir.Constant(VECTOR, [i + 1 if i % 2 == 0 else 16 + i for i in range(LANES)]))
+    total = b.add(b.and_(b.mul(x, y), splat(P)), high)
     return minimum(b, total, b.sub(total, splat(P)))
 
 

@@ -3,8 +3,9 @@
 A field element x is held in Montgomery form, x R mod p, as a list of limbs, lowest first; a limb is a vector of u64,
 one lane for every number worked on at once. With AVX-512 IFMA there are five limbs of 52 bits, elsewhere nine of 29.
 
-Two kinds of limb lists occur. *Settled* limbs are below 2^bits and stand for a number below 2^251 * (1 + 2^-7), not
-necessarily below p; products take and give these. *Raw* limbs are any sums of settled ones; `settle` carries them.
+Two kinds of limb lists occur. *Carried* limbs are below 2^bits and stand for a number below 2^256, not necessarily
+below p; these can be multiplied. *Raw* limbs are what cubes give, and small multiples and sums of them, of carried and
+of `folded` numbers; `carried` makes carried limbs of them again. Sums with differences take one `Form.addend` each.
 """
 
 from __future__ import annotations
@@ -53,15 +54,16 @@ class Form:
         return [value >> self.bits * k & ((1 << self.bits) - 1) for k in range(self.count)]
 
     def constant(self, value: int) -> Limbs:
-        """A field element in Montgomery form, settled, in every lane."""
+        """A field element in Montgomery form, carried, in every lane."""
         return [self.splat(digit) for digit in self.digits(value * self.montgomery % PRIME)]
 
     def addend(self, value: int) -> list[int]:
-        """Raw limbs of a field element, large enough for twice a settled number to be subtracted from each.
+        """Raw limbs of a field element plus a multiple of p: every limb is large enough to subtract two cubes from.
 
-        A multiple of p is added to the value so that every limb has the room; `settle` needs some of it too.
+        The number is below 6p.
         """
-        room = [4 << self.bits] * (self.count - 1) + [4 << _TOP - self.bits * (self.count - 1)]
+        room = [1 << (58 if self.fused else self.bits + 4)] * (self.count - 1)
+        room.append(4 << _TOP - self.bits * (self.count - 1))
         rest = value * self.montgomery % PRIME + 5 * PRIME - sum(r << self.bits * k for k, r in enumerate(room))
         return [r + digit for r, digit in zip(room, self.digits(rest), strict=True)]
 
@@ -73,24 +75,25 @@ def best_form(features: str) -> Form:
     return Form(29, 9, 8 if "+avx512f" in features else 4 if "+avx2" in features else 2, False)
 
 
-def settle(b: ir.IRBuilder, f: Form, x: Limbs) -> Limbs:
-    """Raw limbs, the lowest and the one of 2^192 with room to subtract from, settled: 2^251 = -17 * 2^192 - 1."""
-    x = list(x)
-    middle, shift = divmod(_MIDDLE, f.bits)
-    top = _TOP - f.bits * (f.count - 1)
-    over = b.lshr(x[-1], f.splat(top))
-    x[-1] = b.and_(x[-1], f.splat((1 << top) - 1))
-    x[0] = b.sub(x[0], over)
-    x[middle] = b.sub(x[middle], b.add(b.shl(over, f.splat(shift)), b.shl(over, f.splat(shift + 4))))
-    return _carried(b, f, x)
-
-
-def _carried(b: ir.IRBuilder, f: Form, x: Sequence[Value]) -> Limbs:
-    """Limbs below 2^bits but for the highest, which takes what is left."""
+def carried(b: ir.IRBuilder, f: Form, x: Sequence[Value], masked: bool = True) -> Limbs:
+    """Limbs below 2^bits but for the highest, which takes what is left. Fused products do without the masks."""
     x = list(x)
     for k in range(len(x) - 1):
         x[k + 1] = b.add(x[k + 1], b.lshr(x[k], f.splat(f.bits)))
-        x[k] = b.and_(x[k], f.splat((1 << f.bits) - 1))
+        if masked:
+            x[k] = b.and_(x[k], f.splat((1 << f.bits) - 1))
+    return x
+
+
+def folded(b: ir.IRBuilder, f: Form, x: Limbs) -> Limbs:
+    """Raw limbs, modulo 2^64, of a number below 2^251 equal to a carried one: 2^251 = -17 * 2^192 - 1."""
+    x = list(x)
+    middle, shift = divmod(_MIDDLE, f.bits)
+    top = f.splat(_TOP - f.bits * (f.count - 1))
+    over = b.lshr(x[-1], top)
+    x[-1] = b.sub(x[-1], b.shl(over, top))
+    x[0] = b.sub(x[0], over)
+    x[middle] = b.sub(x[middle], b.shl(b.add(over, b.shl(over, f.splat(4))), f.splat(shift)))
     return x
 
 
@@ -109,44 +112,58 @@ def _add_product(b: ir.IRBuilder, f: Form, t: Limbs, k: int, x: Value, y: Value)
 
 
 def multiply(b: ir.IRBuilder, f: Form, x: Limbs, y: Limbs) -> Limbs:
-    """x y / R."""
+    """x y / R, carried."""
+    return carried(b, f, _reduce(b, f, _product(b, f, x, y)))
+
+
+def cube(b: ir.IRBuilder, f: Form, x: Limbs) -> Limbs:
+    """x^3 / R^2, raw and below 2^251.4."""
+    square = carried(b, f, _reduce(b, f, _square(b, f, x)), masked=not f.fused)
+    raw = _reduce(b, f, _product(b, f, square, x))
+    return raw if f.fused else carried(b, f, raw)  # limbs of 64 bits in use leave no room for multiples
+
+
+def _product(b: ir.IRBuilder, f: Form, x: Limbs, y: Limbs) -> Limbs:
     t = [f.splat(v) for v in _start(f)]
     for i in range(f.count):
         for j in range(f.count):
             _add_product(b, f, t, i + j, x[i], y[j])
-    return _reduce(b, f, t)
+    return t
 
 
-def square(b: ir.IRBuilder, f: Form, x: Limbs) -> Limbs:
-    """x^2 / R, with every mixed product computed once."""
-    t = [f.splat(0)] * (2 * f.count)
+def _square(b: ir.IRBuilder, f: Form, x: Limbs) -> Limbs:
+    """The product of x and x, its mixed terms computed once and doubled."""
+    start = _start(f)
+    t = [f.splat(v // 2) for v in start]
     for i in range(f.count):
         for j in range(i + 1, f.count):
             _add_product(b, f, t, i + j, x[i], x[j])
-    t = [b.add(b.add(v, v), f.splat(start)) for v, start in zip(t, _start(f), strict=True)]
+    t = [b.add(v, v) for v in t]
+    t[0] = f.splat(start[0])
     for i in range(f.count):
         _add_product(b, f, t, 2 * i, x[i], x[i])
-    return _reduce(b, f, t)
+    return t
 
 
 def _start(f: Form) -> list[int]:
-    """What `_reduce` wants the sum of products to start from: limbs of 2^bits p - 1, and a one above R.
+    """What `_reduce` wants the sum of products to start from: limbs of 2^bits p - 1, and R.
 
     `_reduce` adds m p with m chosen to clear the limbs below R one by one. With t - 1 in place of a limb t the
     choice is m = -t = ~(t - 1), a mere complement, and the carry of t + m into the next limb is one more than that of
     t - 1; so the next limb is also one too low, and so on up to R. The multiple of p keeps the lowest limb positive.
+    But for the lowest, which no mixed term reaches, all are even.
     """
     start = [0] * (2 * f.count)
     start[0] = (1 << f.bits) - 1
     for bit, factor in ((_MIDDLE, 17), (_TOP, 1)):
         limb, shift = divmod(bit, f.bits)
         start[limb + 1] += factor << shift
-    start[f.count] += 1
+    start[f.count - 1] += 1 << f.bits
     return start
 
 
 def _reduce(b: ir.IRBuilder, f: Form, t: Limbs) -> Limbs:
-    """(t + m p) / R, settled, of a sum of products below 2^508. Besides the 1, p has bits in two limbs only."""
+    """(t + m p) / R, limbs not carried, of a sum of products below 2^512. Besides the 1, p has bits in two limbs."""
     t = list(t)
     parts = [(*divmod(bit, f.bits), factor) for bit, factor in ((_MIDDLE, 17), (_TOP, 1))]
     for k in range(f.count):
@@ -154,7 +171,7 @@ def _reduce(b: ir.IRBuilder, f: Form, t: Limbs) -> Limbs:
         m = b.and_(b.not_(t[k]), f.splat((1 << f.bits) - 1))
         for limb, shift, factor in parts:
             _add_product(b, f, t, k + limb, m, f.splat(factor << shift))
-    return _carried(b, f, t[f.count :])
+    return t[f.count :]
 
 
 def to_montgomery(b: ir.IRBuilder, f: Form, words: Sequence[Value]) -> Limbs:
@@ -163,11 +180,11 @@ def to_montgomery(b: ir.IRBuilder, f: Form, words: Sequence[Value]) -> Limbs:
 
 
 def from_montgomery(b: ir.IRBuilder, f: Form, x: Limbs) -> list[Value]:
-    """Four words of the number below p."""
+    """Four words of the number below p, from carried limbs."""
     padded = [*x, *[f.splat(0)] * f.count]
-    x = _reduce(b, f, [b.add(v, f.splat(start)) for v, start in zip(padded, _start(f), strict=True)])
+    x = carried(b, f, _reduce(b, f, [b.add(v, f.splat(k)) for v, k in zip(padded, _start(f), strict=True)]))
     # Now x < 2p, and it is at least p if adding R - p gives a carry.
-    other = _carried(b, f, [b.add(v, f.splat(d)) for v, d in zip(x, f.digits(f.montgomery - PRIME), strict=True)])
+    other = carried(b, f, [b.add(v, f.splat(d)) for v, d in zip(x, f.digits(f.montgomery - PRIME), strict=True)])
     large = b.icmp_unsigned("!=", b.lshr(other[-1], f.splat(f.bits)), f.splat(0))
     other[-1] = b.and_(other[-1], f.splat((1 << f.bits) - 1))
     return _words(b, f, [b.select(large, u, v) for u, v in zip(other, x, strict=True)])

@@ -231,9 +231,13 @@ def interpolate(columns: Columns, log_size: int, workers: Workers = INLINE, *, d
     with `domain_log`, those on the first 2^log_size storage positions of the larger canonic domain.
     """
     domain_log = log_size if domain_log is None else domain_log
-    heap = twiddles(domain_log).backward.ctypes.data
+    heap = twiddles(domain_log).backward
     places, node = _places(columns, log_size), 1 << (domain_log - log_size)
-    _spread(lambda a, b: _interpolate_columns(places[a:b], log_size, heap, node), len(places), log_size, workers)
+
+    def run(start: int, stop: int) -> None:
+        _interpolate_columns(places[start:stop], log_size, heap.ctypes.data, node)
+
+    _spread(run, len(places), log_size, workers)
 
 
 def evaluate(
@@ -243,13 +247,28 @@ def evaluate(
 
     Both are 2-D arrays or lists of columns. `out` may be `coefficients` if the sizes are equal.
     """
-    heap = twiddles(log_out).forward.ctypes.data
+    heap = twiddles(log_out).forward
     sources, targets = _places(coefficients, log_in), _places(out, log_out)
     if len(sources) != len(targets):
         raise ValueError("as many target columns as coefficient columns")
 
     def run(start: int, stop: int) -> None:
-        _evaluate_columns(sources[start:stop], targets[start:stop], log_in, log_out, heap)
+        _evaluate_columns(sources[start:stop], targets[start:stop], log_in, log_out, heap.ctypes.data)
+
+    _spread(run, len(sources), log_out, workers)
+
+
+def extend(columns: Columns, out: Columns, log_in: int, log_out: int, workers: Workers = INLINE) -> None:
+    """`interpolate` of the columns in place and `evaluate` into `out`, column by column while they are in the cache."""
+    forward, backward = twiddles(log_out).forward, twiddles(log_in).backward
+    sources, targets = _places(columns, log_in), _places(out, log_out)
+    if len(sources) != len(targets):
+        raise ValueError("as many target columns as source columns")
+
+    def run(start: int, stop: int) -> None:
+        for c in range(start, stop):
+            _interpolate_columns(sources[c : c + 1], log_in, backward.ctypes.data, 1)
+            _evaluate_columns(sources[c : c + 1], targets[c : c + 1], log_in, log_out, forward.ctypes.data)
 
     _spread(run, len(sources), log_out, workers)
 

@@ -112,10 +112,12 @@ def _fold_once(values: Secure, alpha: QM31, on_circle: bool, workers: Workers) -
         return _fold_few(values, alpha, np.array(t, dtype=np.uint64))
     values, out = np.ascontiguousarray(values), np.empty((4, n), dtype=np.uint32)
     factor = np.array(alpha.coordinates(), dtype=np.uint32)
-    address = heap.ctypes.data + 4 * (n // 2 if on_circle else n)
-    workers.ranges(
-        lambda start, stop: _fold(values, factor, address, on_circle, start, stop, out), n, _GRAIN
-    )
+    offset = 4 * (n // 2 if on_circle else n)
+
+    def run(start: int, stop: int) -> None:
+        _fold(values, factor, heap.ctypes.data + offset, on_circle, start, stop, out)
+
+    workers.ranges(run, n, _GRAIN)
     return out
 
 

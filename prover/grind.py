@@ -18,16 +18,19 @@ from numba import types
 from numba.extending import intrinsic
 
 from air.field import P
-from prover import emit
+from prover import emit, poseidon252
 from prover.blake2s import compress, initial_state, reduce_word
+from prover.felt252 import WORDS
 from prover.lanes import bits_and, kernel, lanes, load, splat, wrapping_add
 from prover.merkle import HASH_NAMES, POSEIDON
 from prover.threads import INLINE, Workers
+from verifier.hashes import poseidon_many
 
 _PREFIX = 0x12345678
 _LOW_BITS = 20
 _MAX_BITS = 32  # as in Stwo: one word of the hash decides
 _LOOK = 1 << 12  # nonces between two looks at what the others found
+_BLOCK = 1 << 10  # nonces a worker hashes with Poseidon252 at a time
 
 
 @intrinsic
@@ -76,7 +79,7 @@ def grind(hash_name: str, digest: bytes | int, bits: int, workers: Workers = INL
     if isinstance(digest, int) != (hash_name == POSEIDON):
         raise ValueError(f"{hash_name}: the channel has no such digest")
     if isinstance(digest, int):
-        return _grind_poseidon(digest, bits, workers)
+        return _grind_poseidon(poseidon_many([_PREFIX, digest, bits]), bits, workers)
     reduced = hash_name == "blake2s_m31"
     prefix = np.empty((9, 16), dtype=np.uint32)
     prefix[:8] = _prefix_words(digest, bits, reduced)[:, None]
@@ -108,22 +111,17 @@ def _prefix_words(digest: bytes, bits: int, reduced: bool) -> npt.NDArray[np.uin
     return words % np.uint32(P) if reduced else words
 
 
-def _grind_poseidon(digest: int, bits: int, workers: Workers) -> int:
-    from poseidon_py.poseidon_hash import poseidon_hash, poseidon_hash_many
-
-    prefix, mask, piece = poseidon_hash_many([_PREFIX, digest, bits]), (1 << bits) - 1, 64
-
-    def first(start: int) -> int | None:
-        # All nonces of one hi lie below 2^20; beyond them hi counts on.
-        for k in range(start, start + piece):
-            nonce = (k >> _LOW_BITS << 32) | (k & ((1 << _LOW_BITS) - 1))
-            if poseidon_hash(prefix, nonce) & mask == 0:
-                return nonce
-        return None
-
-    hits: list[int] = []
-    starts = count(0, piece)
-    while not hits:
-        turn = [next(starts) for _ in range(workers.count)]
-        hits = [hit for hit in workers.map(first, turn) if hit is not None]
-    return hits[0]
+def _grind_poseidon(prefix: int, bits: int, workers: Workers) -> int:
+    """Hashes the pairs of the prefix and a block of nonces until one has a hit."""
+    size = _BLOCK * workers.count
+    pairs = np.zeros((WORDS, 2 * size), dtype=np.uint64)
+    pairs[:, ::2] = poseidon252.layer([prefix])
+    mask, low = np.uint64((1 << bits) - 1), np.uint64((1 << _LOW_BITS) - 1)
+    for start in count(0, size):
+        numbers = np.arange(start, start + size, dtype=np.uint64)
+        nonces = (numbers >> np.uint64(_LOW_BITS) << np.uint64(32)) | (numbers & low)
+        pairs[0, 1::2] = nonces
+        hits = np.flatnonzero(poseidon252.nodes(pairs, workers)[0] & mask == 0)
+        if hits.size:
+            break
+    return int(nonces[hits[0]])

@@ -17,13 +17,12 @@ from functools import cache
 from llvmlite import ir
 
 from prover import felt252
-from prover.emit import U64
+from prover.emit import U32, U64
 from prover.felt252 import PRIME, Form, Limbs, Value
 
 WIDTH = 3
 HALF = 4  # full rounds before the partial ones, and after
 PARTIAL = 83
-STREAMS = 2  # vectors worked on side by side: one alone waits for its own results
 
 Triple = tuple[int, int, int]
 State = list[Limbs]
@@ -41,7 +40,7 @@ def round_keys() -> tuple[Triple, ...]:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Keys in the order of use: before the first round, after each full round, and in the recurrence above."""
+    """The keys in the order of use: before the first round, after each full round, and in the recurrence above."""
 
     start: Triple
     first: tuple[Triple, ...]  # after each of the first full rounds
@@ -52,7 +51,7 @@ class Schedule:
 
 @cache
 def schedule() -> Schedule:
-    """The keys of the recurrence: what the partial rounds make of zeros if every cube is left out."""
+    """The keys of the recurrence are what the partial rounds make of zeros if every cube is left out."""
     keys = round_keys()
     x = y = z = 0
     trail = [0]  # z_n
@@ -60,12 +59,11 @@ def schedule() -> Schedule:
         x, y, z = 3 * x + y + kx, x - y + ky, x + y + kz
         trail.append(z)
     partial = trail[1:3] + [trail[n] - 4 * trail[n - 2] - 2 * trail[n - 1] for n in range(3, PARTIAL + 1)]
-    middle = (x - 2 * trail[-2] - 2 * trail[-1], y - 2 * trail[-2])
     return Schedule(
         start=keys[0],
         first=keys[1 : HALF + 1],
         partial=tuple(k % PRIME for k in partial),
-        middle=(middle[0] % PRIME, middle[1] % PRIME),
+        middle=((x - 2 * trail[-2] - 2 * trail[-1]) % PRIME, (y - 2 * trail[-2]) % PRIME),
         last=(*keys[HALF + PARTIAL + 1 :], (0, 0, 0)),
     )
 
@@ -95,40 +93,43 @@ def counted(
     return phis
 
 
-def place(b: ir.IRBuilder, f: Form, state: Value, stream: int, number: int, limb: int) -> Value:
-    """Pointer to a limb in a state in memory: WIDTH * count * STREAMS vectors."""
-    return b.gep(state, [U64((number * f.count + limb) * STREAMS + stream)], source_etype=f.vector)
+def broadcast(b: ir.IRBuilder, f: Form, scalar: Value) -> Value:
+    """A vector whose lanes all hold a run-time u64."""
+    undefined = ir.Constant(f.vector, ir.Undefined)
+    first = b.insert_element(undefined, scalar, U32(0))
+    return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(U32, f.lanes), [0] * f.lanes))
 
 
-def load_state(b: ir.IRBuilder, f: Form, state: Value) -> list[State]:
-    return [
-        [[b.load(place(b, f, state, s, n, k), typ=f.vector) for k in range(f.count)] for n in range(WIDTH)]
-        for s in range(STREAMS)
-    ]
+def load_number(b: ir.IRBuilder, f: Form, state: Value, number: int) -> Limbs:
+    """Limbs of a number of a state in memory: WIDTH * count vectors."""
+    places = [b.gep(state, [U64(number * f.count + k)], source_etype=f.vector) for k in range(f.count)]
+    return [b.load(place, typ=f.vector) for place in places]
 
 
-def store_state(b: ir.IRBuilder, f: Form, state: Value, values: Sequence[State]) -> None:
-    for s, stream in enumerate(values):
-        for n, limbs in enumerate(stream):
-            for k, limb in enumerate(limbs):
-                b.store(limb, place(b, f, state, s, n, k))
+def store_number(b: ir.IRBuilder, f: Form, state: Value, number: int, limbs: Limbs) -> None:
+    for k, limb in enumerate(limbs):
+        b.store(limb, b.gep(state, [U64(number * f.count + k)], source_etype=f.vector))
 
 
 def define(module: ir.Module, f: Form) -> ir.Function:
-    """The function `hades(state)`, in place, of STREAMS * lanes states in Montgomery form; what comes in may be raw."""
+    """The function `hades(state)`, in place, of as many states as there are lanes, in Montgomery form.
+
+    A number that comes in may be what `hades` left there plus a number below 2^252; it may be raw.
+    """
     keys = schedule()
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType()]), "hades")
     function.linkage = "internal"
-    function.attributes.add("noinline")
     b = ir.IRBuilder(function.append_basic_block("entry"))
     (memory,) = function.args
-    states = [
-        [felt252.settle(b, f, _plus(b, x, _constants(f, key))) for x, key in zip(state, keys.start, strict=True)]
-        for state in load_state(b, f, memory)
+    state = [
+        felt252.carried(b, f, _plus(b, load_number(b, f, memory, n), _constants(f, keys.start[n])))
+        for n in range(WIDTH)
     ]
-    states = _full_rounds(b, f, states, _table(module, f, "first", keys.first))
-    states = _partial_rounds(b, f, states, _table(module, f, "partial", [(key,) for key in keys.partial]), keys.middle)
-    store_state(b, f, memory, _full_rounds(b, f, states, _table(module, f, "last", keys.last)))
+    state = _full_rounds(b, f, state, _table(module, f, "first", keys.first))
+    state = _partial_rounds(b, f, state, _table(module, f, "partial", [(key,) for key in keys.partial]), keys.middle)
+    state = _full_rounds(b, f, state, _table(module, f, "last", keys.last))
+    for n in range(WIDTH):
+        store_number(b, f, memory, n, state[n])
     b.ret_void()
     return function
 
@@ -143,47 +144,21 @@ def _table(module: ir.Module, f: Form, name: str, rows: Sequence[Sequence[int]])
 
 def _key(b: ir.IRBuilder, f: Form, table: Value, index: Value) -> Limbs:
     """The addend with this number in a table."""
-    out = []
-    for k in range(f.count):
-        at = b.add(b.mul(index, U64(f.count)), U64(k))
-        word = b.load(b.gep(table, [U64(0), at]))
-        undefined = ir.Constant(f.vector, ir.Undefined)
-        first = b.insert_element(undefined, word, U64(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), f.lanes), [0] * f.lanes)
-        out.append(b.shuffle_vector(first, undefined, zeros))
-    return out
+    places = [b.add(b.mul(index, U64(f.count)), U64(k)) for k in range(f.count)]
+    return [broadcast(b, f, b.load(b.gep(table, [U64(0), place]))) for place in places]
 
 
 def _constants(f: Form, key: int) -> Limbs:
     return [f.splat(digit) for digit in f.addend(key)]
 
 
-def _full_rounds(b: ir.IRBuilder, f: Form, states: list[State], table: Value) -> list[State]:
-    def body(index: Value, carried: list[Value]) -> list[Value]:
-        cubes = _cubes(b, f, [x for state in _states(f, carried) for x in state])
-        out = []
-        for s in range(STREAMS):
-            first = b.mul(index, U64(WIDTH))
-            keys = [_key(b, f, table, b.add(first, U64(n))) for n in range(WIDTH)]
-            out.append(_mixed(b, f, cubes[WIDTH * s : WIDTH * (s + 1)], keys))
-        return _flat(out)
-
-    return _states(f, counted(b, (U64(0), U64(HALF), 1), _flat(states), body))
+def _flat(numbers: Sequence[Limbs]) -> list[Value]:
+    return [limb for limbs in numbers for limb in limbs]
 
 
-def _flat(states: Sequence[State]) -> list[Value]:
-    return [limb for state in states for limbs in state for limb in limbs]
-
-
-def _states(f: Form, values: Sequence[Value]) -> list[State]:
+def _cut(f: Form, values: Sequence[Value]) -> list[Limbs]:
     """Inverse of `_flat`."""
-    numbers = [list(values[k : k + f.count]) for k in range(0, len(values), f.count)]
-    return [numbers[k : k + len(numbers) // STREAMS] for k in range(0, len(numbers), len(numbers) // STREAMS)]
-
-
-def _cubes(b: ir.IRBuilder, f: Form, numbers: Sequence[Limbs]) -> list[Limbs]:
-    squares = [felt252.square(b, f, x) for x in numbers]
-    return [felt252.multiply(b, f, x, y) for x, y in zip(squares, numbers, strict=True)]
+    return [list(values[k : k + f.count]) for k in range(0, len(values), f.count)]
 
 
 def _plus(b: ir.IRBuilder, x: Limbs, y: Limbs) -> Limbs:
@@ -198,51 +173,53 @@ def _twice(b: ir.IRBuilder, x: Limbs) -> Limbs:
     return _plus(b, x, x)
 
 
-def _mixed(b: ir.IRBuilder, f: Form, cubes: Sequence[Limbs], keys: Sequence[Limbs]) -> State:
-    """The matrix, and the keys after it."""
-    x, y, z = cubes
-    both = _plus(b, x, y)
-    total = _plus(b, both, z)
-    return [
-        felt252.settle(b, f, _plus(b, _plus(b, total, keys[0]), _twice(b, x))),
-        felt252.settle(b, f, _minus(b, _plus(b, total, keys[1]), _twice(b, y))),
-        felt252.settle(b, f, _minus(b, _plus(b, both, keys[2]), _twice(b, z))),
-    ]
+def _full_rounds(b: ir.IRBuilder, f: Form, state: State, table: Value) -> State:
+    """Takes and gives carried numbers."""
+
+    def body(index: Value, values: list[Value]) -> list[Value]:
+        x, y, z = (felt252.cube(b, f, number) for number in _cut(f, values))
+        first = b.mul(index, U64(WIDTH))
+        keys = [_key(b, f, table, b.add(first, U64(n))) for n in range(WIDTH)]
+        both = _plus(b, x, y)
+        total = _plus(b, both, z)
+        raw = [
+            _plus(b, _plus(b, total, keys[0]), _twice(b, x)),
+            _minus(b, _plus(b, total, keys[1]), _twice(b, y)),
+            _minus(b, _plus(b, both, keys[2]), _twice(b, z)),
+        ]
+        return _flat([felt252.carried(b, f, number) for number in raw])
+
+    return _cut(f, counted(b, (U64(0), U64(HALF), 1), _flat(state), body))
 
 
-def _partial_rounds(b: ir.IRBuilder, f: Form, states: list[State], table: Value, middle: tuple[int, int]) -> list[State]:
-    """The recurrence, begun by z_1 = x_0 + y_0 - 2 c_0 and z_2 = 4 x_0 + 2 c_0 - 2 c_1."""
-    z0 = [state[2] for state in states]
-    c0 = _cubes(b, f, z0)
-    key1, key2 = _key(b, f, table, U64(0)), _key(b, f, table, U64(1))
-    z1 = [
-        felt252.settle(b, f, _minus(b, _plus(b, _plus(b, x, y), key1), _twice(b, c)))
-        for (x, y, _), c in zip(states, c0, strict=True)
-    ]
-    c1 = _cubes(b, f, z1)
-    z2 = [
-        felt252.settle(b, f, _plus(b, key2, _twice(b, _minus(b, _plus(b, _twice(b, x), u), v))))
-        for (x, _, _), u, v in zip(states, c0, c1, strict=True)
-    ]
+def _partial_rounds(b: ir.IRBuilder, f: Form, state: State, table: Value, middle: tuple[int, int]) -> State:
+    """The recurrence on z_n and d_n = 2 c_n, begun by z_1 = x_0 + y_0 - d_0 and z_2 = 4 x_0 + d_0 - d_1.
 
-    def body(index: Value, carried: list[Value]) -> list[Value]:
-        before = _states(f, carried)
-        cubes = _cubes(b, f, [z_1 for _, _, _, z_1 in before])
-        key = _key(b, f, table, index)
-        after = []
-        for (c_3, c_2, z_2, z_1), c_1 in zip(before, cubes, strict=True):
-            inner = _plus(b, _plus(b, _twice(b, c_3), c_2), z_2)
-            outer = _plus(b, _twice(b, inner), _minus(b, _plus(b, c_2, z_1), c_1))
-            after.append([c_2, c_1, z_1, felt252.settle(b, f, _plus(b, _twice(b, outer), key))])
-        return _flat(after)
+    The sums take z_n folded, lest they grow without bound; the cubes take it unfolded, lest they wait. A z_n is at
+    most 14 cubes, 6 folded numbers and an addend, below 2^256.
+    """
 
-    history = [list(numbers) for numbers in zip(c0, c1, z1, z2, strict=True)]
-    end = counted(b, (U64(2), U64(PARTIAL), 1), _flat(history), body)
-    out = []
-    for c_3, c_2, z_2, z_1 in _states(f, end):
-        shared = _plus(b, _twice(b, _plus(b, _twice(b, c_3), z_2)), c_2)
-        more = _twice(b, _plus(b, _twice(b, c_2), z_1))
-        x = _plus(b, _plus(b, shared, more), _constants(f, middle[0]))
-        y = _plus(b, shared, _constants(f, middle[1]))
-        out.append([felt252.settle(b, f, x), felt252.settle(b, f, y), z_1])
-    return out
+    def doubled_cube(number: Limbs) -> Limbs:
+        return _twice(b, felt252.cube(b, f, number))
+
+    x, y, z0 = felt252.folded(b, f, state[0]), felt252.folded(b, f, state[1]), state[2]
+    d0 = doubled_cube(z0)
+    z1 = felt252.carried(b, f, _minus(b, _plus(b, _plus(b, x, y), _key(b, f, table, U64(0))), d0))
+    d1 = doubled_cube(z1)
+    known = _plus(b, _plus(b, _twice(b, _twice(b, x)), d0), _key(b, f, table, U64(1)))
+    z2 = felt252.carried(b, f, _minus(b, known, d1))
+
+    def body(index: Value, values: list[Value]) -> list[Value]:
+        d_3, d_2, z_2, unfolded = _cut(f, values)
+        d_1, z_1 = doubled_cube(unfolded), felt252.folded(b, f, unfolded)
+        half = _plus(b, _plus(b, _twice(b, _plus(b, d_3, z_2)), d_2), z_1)
+        known = _plus(b, _plus(b, _twice(b, half), d_2), _key(b, f, table, index))
+        return _flat([d_2, d_1, z_1, felt252.carried(b, f, _minus(b, known, d_1))])
+
+    history = _flat([d0, d1, felt252.folded(b, f, z1), z2])
+    d_3, d_2, z_2, z = _cut(f, counted(b, (U64(2), U64(PARTIAL), 1), history, body))
+    # With the last three: x = y + 2 d_2 + 2 z, y = 2 d_3 + 2 z_2 + c_2.
+    y = _plus(b, _twice(b, _plus(b, d_3, z_2)), [b.lshr(limb, f.splat(1)) for limb in d_2])
+    x = _plus(b, y, _twice(b, _plus(b, d_2, felt252.folded(b, f, z))))
+    x, y = (_plus(b, number, _constants(f, key)) for number, key in zip((x, y), middle, strict=True))
+    return [felt252.carried(b, f, x), felt252.carried(b, f, y), z]

@@ -38,14 +38,17 @@ class Library:
         self.name = machine()[1]
         self.folder, self.lock = folder, threading.Lock()
 
-    def load(self, kind: str, key: object, build: Callable[[], ir.Module]) -> Any:
-        """The engine that holds a module's code; `build` makes the module if the folder has none of this key."""
+    def load(self, kind: str, key: object, build: Callable[[], ir.Module], optimise: bool = True) -> Any:
+        """The engine that holds a module's code; `build` makes the module if the folder has none of this key.
+
+        Without `optimise` the instructions are translated as they are.
+        """
         text = repr((llvmlite.__version__, self.name, kind, key))
         path = self.folder / f"{kind}-{hashlib.blake2s(text.encode()).hexdigest()[:32]}.o"
         with self.lock:
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine()[0])
             if not self._load_object(engine, path):
-                self._compile(engine, build(), path)
+                self._compile(engine, build(), path, 2 if optimise else 0)
             return engine
 
     def _load_object(self, engine: Any, path: Path) -> bool:
@@ -60,12 +63,12 @@ class Library:
         engine.add_object_file(llvm.ObjectFileRef.from_data(body))
         return True
 
-    def _compile(self, engine: Any, module: ir.Module, path: Path) -> None:
+    def _compile(self, engine: Any, module: ir.Module, path: Path, level: int) -> None:
         module.triple = llvm.get_default_triple()
         parsed = llvm.parse_assembly(str(module))
         parsed.verify()
         target = machine()[0]
-        passes = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=int(__import__("os").environ.get("SL","2"))))
+        passes = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=level))
         passes.getModulePassManager().run(parsed, passes)
         body = target.emit_object(parsed)
         engine.add_object_file(llvm.ObjectFileRef.from_data(body))

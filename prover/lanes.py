@@ -224,16 +224,6 @@ def splat(typing_context, x):
     return lanes(x), codegen
 
 
-@intrinsic
-def lane(typing_context, x, index):
-    """lane(x, i): the scalar in lane i."""
-
-    def codegen(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return b.extract_element(args[0], b.trunc(args[1], emit.U32))
-
-    return types.uint32(lanes, types.intp), codegen
-
-
 def _place(array: Any) -> Any:
     return types.intp if isinstance(array, types.Integer) else array
 
@@ -243,21 +233,17 @@ def _place(array: Any) -> Any:
 add, sub, mul, neg = binary(emit.add), binary(emit.sub), binary(emit.mul), unary(emit.neg)
 inverse = unary(emit.inverse)
 wrapping_add = binary(lambda b, x, y: b.add(x, y))
-bits_xor = binary(lambda b, x, y: b.xor(x, y))
 bits_and = binary(lambda b, x, y: b.and_(x, y))
 
 # What kernels call: QM31 as tuples of four vectors (the coordinates).
 
-secure_add, secure_sub, secure_mul = (
-    tuple_binary(emitter) for emitter in (emit.secure_add, emit.secure_sub, emit.secure_mul)
-)
+secure_add, secure_mul = tuple_binary(emit.secure_add), tuple_binary(emit.secure_mul)
 
 # What kernels call: movement of lanes.
 
 even_lanes = permutation(range(0, 32, 2))
 odd_lanes = permutation(range(1, 32, 2))
 zip_low = permutation([lane // 2 + 16 * (lane % 2) for lane in range(16)])
-zip_high = permutation([8 + lane // 2 + 16 * (lane % 2) for lane in range(16)])
 swap_neighbours = unary(lambda b, x: emit_shuffle(b, x, x, [lane ^ 1 for lane in range(16)]))
 
 # What kernels call: sums of products, reduced late. A product is below 2^62; folding brings a sum below 2^34.
@@ -322,11 +308,6 @@ def wide_store(typing_context, array, index, value):
 @helper
 def scalar_mul(x, y):
     return np.uint64(x) * np.uint64(y) % np.uint64(P)
-
-
-@helper
-def scalar_add(x, y):
-    return (np.uint64(x) + np.uint64(y)) % np.uint64(P)
 
 
 @helper

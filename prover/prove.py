@@ -78,9 +78,9 @@ def prove(
     """Proves that the columns satisfy the AIR.
 
     `tree0` are the preprocessed columns, or a tree that this backend committed with the same config and hash; `main`
-    are the trace columns, component after component. All are contiguous u32 in storage order; without relations the
-    memory of `main` is consumed. Raises ProvingError where the witness breaks a constraint, ConfigError where the
-    config does not fit.
+    are the trace columns, component after component. All are contiguous u32 in storage order. Without relations the
+    memory of `main` is consumed, and the list emptied so that nobody keeps it alive. Raises ProvingError where the
+    witness breaks a constraint, ConfigError where the config does not fit, MemoryError where the proof does not.
     """
     config.check_fits(air)
     clock, ch = _Clock(progress), new_channel(channel)
@@ -98,6 +98,8 @@ def prove(
     _check_columns("tree 0", trees[0].log_sizes, air.tree_log_sizes[0])
     _check_columns("the trace", [c.size.bit_length() - 1 for c in main], air.tree_log_sizes[1])
     trees.append(backend.commit(main, config, channel, keep=bool(air.relations)))
+    if not air.relations and isinstance(main, list):
+        main.clear()
     ch.mix_root(trees[1].root)
 
     elements: list[RelationElements] = []
@@ -125,6 +127,7 @@ def prove(
     sampled = tuple(backend.sample(tree, tree_points, degree) for tree, tree_points in zip(trees, points, strict=True))
     ch.mix_felts([v for tree in sampled for column in tree for v in column])
     _check_composition(air, sampled, elements, claimed_sums, coefficient, oods, degree)
+    trees = [tree if tree is tree0 else backend.release(tree) for tree in trees]
 
     clock.start("quotients")
     r = ch.draw_secure_felt()
@@ -202,7 +205,7 @@ def _commit_layers(
     try:
         coefficients = backend.last_layer(values, config.log_last_layer_degree_bound)
     except ValueError as error:
-        raise ProvingError("the quotients are of too high a degree: did a column change while it was proven?") from error
+        raise ProvingError("quotients of too high a degree: did a column change while it was proven?") from error
     ch.mix_felts(coefficients)
     return layers, LastLayer(tuple(coefficients), config.log_last_layer_degree_bound)
 

@@ -18,6 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from air import arrays
 from air.circle import Column, SecurePoint
 from air.field import CM31, QM31, P
 from prover import emit, fft
@@ -36,6 +37,7 @@ from prover.lanes import (
     mul,
     neg,
     peek,
+    prefetch,
     product,
     reduce,
     splat,
@@ -79,27 +81,56 @@ def _domain_points(typing_context, heap, index):
     return types.UniTuple(lanes, 2)(types.intp, types.intp), codegen
 
 
+@helper
+def _weights_of(weights, c):
+    """The four coordinates of a column's weight, in all lanes."""
+    return (
+        splat(peek(weights, 4 * c)),
+        splat(peek(weights, 4 * c + 1)),
+        splat(peek(weights, 4 * c + 2)),
+        splat(peek(weights, 4 * c + 3)),
+    )
+
+
+@helper
+def _four_terms(total, x, w0, w1, w2, w3):
+    """total + x0 w0 + x1 w1 + x2 w2 + x3 w3, folded: four products fit on a folded sum."""
+    total = wide_add(wide_add(total, product(x[0], w0)), product(x[1], w1))
+    return fold(wide_add(wide_add(total, product(x[2], w2)), product(x[3], w3)))
+
+
 @kernel
 def _weighted_sums(columns, weights, start, size, sums):
     """sums (4, chunk) of u64, wide: sum of weight * column over the positions start .. start + size - 1.
 
-    columns are addresses, weights is (n, 4); four columns at a time, since four products fit on a folded sum.
+    columns are addresses, weights is (n, 4). Four columns at a time, while the next four are fetched from memory.
     """
     zero = widen(splat(0))
     for i in range(0, 4 * _CHUNK, 16):
         wide_store(sums, i, zero)
     whole = columns.size // 4 * 4
-    for c in range(0, whole, 4):
-        for k in range(4):
-            w0, w1 = splat(peek(weights, 4 * c + k)), splat(peek(weights, 4 * c + 4 + k))
-            w2, w3 = splat(peek(weights, 4 * c + 8 + k)), splat(peek(weights, 4 * c + 12 + k))
-            for i in range(0, size, 16):
-                total = wide_load(sums, k * _CHUNK + i)
-                total = wide_add(total, product(load(columns[c], start + i), w0))
-                total = wide_add(total, product(load(columns[c + 1], start + i), w1))
-                total = wide_add(total, product(load(columns[c + 2], start + i), w2))
-                total = wide_add(total, product(load(columns[c + 3], start + i), w3))
-                wide_store(sums, k * _CHUNK + i, fold(total))
+    for first in range(0, whole, 4):
+        w0, w1 = _weights_of(weights, first), _weights_of(weights, first + 1)
+        w2, w3 = _weights_of(weights, first + 2), _weights_of(weights, first + 3)
+        c0, c1, c2, c3 = columns[first], columns[first + 1], columns[first + 2], columns[first + 3]
+        following, ahead = (first + 4, start) if first + 4 < whole else (0, start + _CHUNK)
+        n0, n1, n2, n3 = (
+            columns[following],
+            columns[following + 1],
+            columns[following + 2],
+            columns[following + 3],
+        )
+        for i in range(0, size, 16):
+            prefetch(n0, ahead + i)
+            prefetch(n1, ahead + i)
+            prefetch(n2, ahead + i)
+            prefetch(n3, ahead + i)
+            x = (load(c0, start + i), load(c1, start + i), load(c2, start + i), load(c3, start + i))
+            a, b, c, d = i, _CHUNK + i, 2 * _CHUNK + i, 3 * _CHUNK + i
+            wide_store(sums, a, _four_terms(wide_load(sums, a), x, w0[0], w1[0], w2[0], w3[0]))
+            wide_store(sums, b, _four_terms(wide_load(sums, b), x, w0[1], w1[1], w2[1], w3[1]))
+            wide_store(sums, c, _four_terms(wide_load(sums, c), x, w0[2], w1[2], w2[2], w3[2]))
+            wide_store(sums, d, _four_terms(wide_load(sums, d), x, w0[3], w1[3], w2[3], w3[3]))
     for c in range(whole, columns.size):
         for k in range(4):
             w = splat(peek(weights, 4 * c + k))
@@ -189,7 +220,8 @@ def quotients(
         raise ValueError(f"no quotients of degree 2^{degree_log} on a domain of 2^{lifting_log} points")
     size = max(16, 1 << degree_log)
     out = np.zeros((4, size), dtype=np.uint32)
-    heap = twiddles(lifting_log).forward.ctypes.data + (4 << (lifting_log - 2))
+    heap = twiddles(lifting_log).forward
+    first_point = heap.ctypes.data + (4 << (lifting_log - 2))
     for number, group in enumerate(groups):
         by_lift = _weights(columns, group, lifting_log)
         chosen, weights = by_lift.pop(0, ([], np.empty((0, 4), dtype=np.uint32)))
@@ -197,7 +229,7 @@ def quotients(
         sums = [_class_sums(*by_lift[k], max(16, size >> k), workers) for k in by_lift]
         smaller = np.array([addresses(total) for total in sums], dtype=np.intp).reshape(len(sums), 4)
         lifts = np.array(list(by_lift), dtype=np.int64)
-        arguments = (places, weights, smaller, lifts, constants, heap)
+        arguments = (places, weights, smaller, lifts, constants, first_point)
         workers.ranges(partial(_run_group, arguments, number == 0, out), size, _CHUNK)
     return out[:, : 1 << degree_log] if size > 1 << degree_log else out
 
@@ -219,23 +251,26 @@ def _weights(
     columns: Sequence[Column], group: SampleGroup, lifting_log: int
 ) -> dict[int, tuple[list[Column], npt.NDArray[np.uint32]]]:
     """By log ratio to the lifting size: the columns of the group and their (n, 4) factors, w C summed per column."""
-    factor = group.point[1].conjugate() - group.point[1]
-    by_column: dict[int, QM31] = {}
-    for column, _, weight in group.terms:
-        by_column[column] = by_column.get(column, QM31(0)) + weight * factor
+    chosen, place = np.unique([column for column, _, _ in group.terms], return_inverse=True)
+    factors = np.zeros((len(chosen), 4), dtype=np.uint64)
+    scaled = arrays.qmul(arrays.qarray([weight for _, _, weight in group.terms]), _minus_conjugate(group.point[1]))
+    np.add.at(factors, place, scaled)
+    factors %= np.uint64(P)
     by_lift: dict[int, list[int]] = {}
-    for column in by_column:
+    for index, column in enumerate(chosen):
         lift = lifting_log - (columns[column].size.bit_length() - 1)
         if lift < 0:
             raise ValueError(f"column {column} is larger than the lifting domain of log size {lifting_log}")
-        by_lift.setdefault(lift, []).append(column)
+        by_lift.setdefault(lift, []).append(index)
     return {
-        lift: (
-            [columns[c] for c in members],
-            np.array([by_column[c].coordinates() for c in members], dtype=np.uint32),
-        )
+        lift: ([columns[chosen[k]] for k in members], factors[members].astype(np.uint32))
         for lift, members in by_lift.items()
     }
+
+
+def _minus_conjugate(value: QM31) -> arrays.Array:
+    """(1, 4): conj(v) - v."""
+    return arrays.qarray([value.conjugate() - value])
 
 
 def _class_sums(
@@ -249,15 +284,15 @@ def _class_sums(
 
 
 def _constants(group: SampleGroup) -> npt.NDArray[np.uint32]:
-    """Fourteen values as `_add_group` takes them."""
+    """Fourteen values as `_add_group` takes them: the denominator's three CM31, and minus the sums of w A and w E."""
     sx, sy = group.point
     (rx, ix), (ry, iy) = ((CM31(s.a, s.b), CM31(s.c, s.d)) for s in (sx, sy))
-    c = sy.conjugate() - sy
-    sum_a, sum_e = QM31(0), QM31(0)
-    for _, value, weight in group.terms:
-        a = value.conjugate() - value
-        sum_a, sum_e = sum_a + weight * a, sum_e + weight * (value * c - a * sy)
+    values = arrays.qarray([value for _, value, _ in group.terms])
+    weights = arrays.qarray([weight for _, _, weight in group.terms])
+    slopes = values.copy()  # A = conj(v) - v, which is -2 times the u part
+    slopes[:, :2], slopes[:, 2:] = 0, arrays.neg(arrays.add(values[:, 2:], values[:, 2:]))
+    intercepts = arrays.sub(arrays.qmul(values, _minus_conjugate(sy)), arrays.qmul(slopes, arrays.qarray([sy])))
+    sums = [arrays.qmul(weights, terms).sum(axis=0) % np.uint64(P) for terms in (slopes, intercepts)]
     # den = (rx - X) iy - (ry - Y) ix
-    parts = [rx * iy - ry * ix, -iy, ix]
-    words = [w for part in parts for w in (part.a, part.b)]
-    return np.array([*words, *(-sum_a).coordinates(), *(-sum_e).coordinates()], dtype=np.uint32)
+    words = [w for part in (rx * iy - ry * ix, -iy, ix) for w in (part.a, part.b)]
+    return np.array([*words, *arrays.neg(np.concatenate(sums))], dtype=np.uint32)

@@ -69,10 +69,16 @@ def test_no_machine_paths() -> None:
     assert found == []
 
 
+def _memory(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "octoproof", "air", "check", "wide_fib", "--log-size", "20", "--columns", "400"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(2.0)  # well inside the check, which takes much longer
+    deadline = time.monotonic() + 60
+    while _memory(process.pid) < 300 << 20 and time.monotonic() < deadline:  # until it is well inside the check
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

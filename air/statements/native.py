@@ -35,7 +35,7 @@ def native(document: Mapping[str, Any]) -> NativeAir:
     """From `{"name": ..., parameters}`. Raises AirError naming the parameter."""
     makers = {"wide_fib": _wide_fib, "row_fib": _row_fib, "range_check": _range_check, "plonk": _plonk}
     name = document.get("name")
-    if name not in makers:
+    if not isinstance(name, str) or name not in makers:
         raise AirError(f"air.name: {name!r:.40} is not one of {', '.join(makers)}, expr")
     return makers[name](document)
 

@@ -23,6 +23,7 @@ class Plonk(Component):
 
     log_size: int
 
+    free = {"(public wire)": "a public term that names one more wire with the value it has is true"}
     a_wire = preprocessed(id="plonk_a_wire_{log_size}")
     b_wire = preprocessed(id="plonk_b_wire_{log_size}")
     c_wire = preprocessed(id="plonk_c_wire_{log_size}")
@@ -38,7 +39,7 @@ class Plonk(Component):
     def tree0(self) -> list[Column]:
         """Gate r (a storage position) reads wires r and r + 1, writes r + 2; even gates add, odd ones multiply."""
         r = np.arange(1 << self.log_size, dtype=np.uint32)
-        return [r, r + 1, r + 2, 1 - (r & 1)]
+        return [r, r + np.uint32(1), r + np.uint32(2), (r & np.uint32(1)) ^ np.uint32(1)]
 
     def trace(self, a0: int, b0: int) -> list[Column]:
         """The circuit run on inputs a0, b0, in storage order."""

@@ -38,6 +38,10 @@ class Poseidon2(Component):
     log_size: int
     instances: int = 8
 
+    free = {
+        "(rows rotate)": "links of a chain may lie in any order",
+        "(rows swap)": "links of a chain may lie in any order",
+    }
     cell = main(count="width")
 
     @property

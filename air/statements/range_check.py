@@ -23,6 +23,7 @@ class RangeTable(Component):
 
     log_size: int
 
+    free = {"multiplicity": "it counts what the users look up"}
     batch = 1
     value = preprocessed(id="range_{log_size}")
     multiplicity = main()
@@ -49,6 +50,11 @@ class RangeUser(Component):
     width: int
     batch: int = field(default=2)  # type: ignore[misc]
 
+    free = {
+        "v": "the claim is that all values lie in the table, not which they are",
+        "(rows rotate)": "rows are independent of each other",
+        "(rows swap)": "rows are independent of each other",
+    }
     v = main(count="width")
 
     def constraints(self, row: Any) -> Iterator[Expression | Lookup]:

@@ -20,6 +20,10 @@ class RowFib(Component):
     x0: int
 
     parameters = ("x0",)
+    free = {
+        "x": "the second value is the prover's choice: only x0 is claimed",
+        "y": "it sums x; and on the last row, where `active` is off, nothing holds it",
+    }
     first = preprocessed(id="rowfib_first_{log_size}")  # 1 on row 0
     active = preprocessed(id="rowfib_active_{log_size}")  # 0 on the last two rows, where the next ones wrap around
     x, y, w = main(), main(), main()

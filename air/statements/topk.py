@@ -94,6 +94,10 @@ class RangeTable(Component):
 
     log_size: int = LIMB_BITS
 
+    free = {
+        "(rows rotate)": "the run of values may begin on any row",
+        "(public range_10)": "these terms are the verifier's constants; more or fewer uses of a value are balanced",
+    }
     value, multiplicity = main(), main()
 
     def constraints(self, row: Any) -> Iterator[Expression | Lookup]:

@@ -19,6 +19,11 @@ class WideFib(Component):
     log_size: int
     width: int
 
+    free = {
+        "c": "the claim is that wide Fibonacci rows exist; which two values each starts with is not said",
+        "(rows rotate)": "rows are independent of each other",
+        "(rows swap)": "rows are independent of each other",
+    }
     c = main(count="width")
 
     def constraints(self, row: Any) -> Iterator[Expression]:

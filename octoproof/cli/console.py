@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from verifier.errors import Check
     from verifier.security import Figures
 
 JSON_OPTION = typer.Option("--json", help="Print JSON instead of text.")
@@ -59,6 +60,19 @@ def _cell(value: object) -> str:
 def megabytes(count: int | None) -> float | None:
     """Bytes as MB with one decimal."""
     return None if count is None else round(count / 1e6, 1)
+
+
+def check_documents(checks: Sequence[Check], refusal: Exception | None = None) -> list[dict[str, Any]]:
+    """Passed checks, and the one that failed: MerkleError is the check `merkle`."""
+    found = [check_document(check.name, True, check.ms) for check in checks]
+    if refusal is not None:
+        found.append(check_document(type(refusal).__name__.removesuffix("Error").lower(), False))
+    return found
+
+
+def check_document(name: str, ok: bool, ms: float | None = None) -> dict[str, Any]:
+    """One line of a verdict."""
+    return {"name": name, "ok": ok, "ms": None if ms is None else round(ms, 3)}
 
 
 def security_document(figures: Figures) -> dict[str, float | str]:

@@ -14,7 +14,7 @@ from octoproof.cli.console import JSON_OPTION, application, print_json
 app = application("Report on this machine and this installation.")
 
 OURS = ("air", "verifier", "prover", "gpu", "octoproof")
-PACKAGES = ("numpy", "numba", "llvmlite", "blake3", "poseidon_py", "py_ecc", "typer", "rich")
+PACKAGES = ("numpy", "numba", "llvmlite", "blake3", "poseidon_py", "typer", "rich")
 
 
 @app.command()

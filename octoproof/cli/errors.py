@@ -22,17 +22,18 @@ _HINTS = {
 def explain(error: Exception) -> tuple[str, int] | None:
     """(message, exit code), or None for an exception that only a bug of ours can raise."""
     from air.layout import AirError
+    from air.statement import StatementError
     from prover.prove import ProvingError
     from verifier.errors import ParseError, VerificationError
 
-    if isinstance(error, VerificationError):
+    if isinstance(error, (VerificationError, StatementError)):
         return f"not valid: {one_line(error)}", REFUSED
     if isinstance(error, ProvingError):
         return f"not proven: {one_line(error)}", REFUSED
     if isinstance(error, (ParseError, AirError)):
         return one_line(error), UNUSABLE
     if isinstance(error, MemoryError):
-        return f"out of memory: {one_line(error) or 'choose a smaller trace or fewer columns'}", UNUSABLE
+        return one_line(error) or "out of memory; choose a smaller trace or fewer columns", UNUSABLE
     if isinstance(error, OSError):
         return _system(error), UNUSABLE
     return None

@@ -15,7 +15,6 @@ from air.relation import PublicTerm
 from air.statements import poseidon2, topk
 from air.statements.native import native
 
-
 PERMUTATION_COLUMNS = poseidon2.Poseidon2(4, instances=1).width
 
 

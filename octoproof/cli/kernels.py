@@ -47,7 +47,7 @@ def _kernels(log_size: int, workers: Workers) -> list[tuple[str, int, Callable[[
     x, y = (np.ascontiguousarray(columns[k, : 1 << _RESIDENT_LOG]) for k in (0, 1))
     rounds = max(1, size * COLUMNS >> _RESIDENT_LOG)
     digest = bytes(range(32))
-    tried = _tried(grind.grind(digest, GRIND_BITS, "blake2s", workers))
+    tried = _tried(grind.grind("blake2s", digest, GRIND_BITS, workers))
     alpha = QM31(*(int(v) for v in columns[:4, 0]))
     sample = secure_point(alpha)
     group = quotients.SampleGroup(sample, [(k, alpha, alpha) for k in range(COLUMNS)])
@@ -70,7 +70,7 @@ def _kernels(log_size: int, workers: Workers) -> list[tuple[str, int, Callable[[
         ),
         ("FRI fold, circle to line", double, lambda: fri.fold(secure, alpha, 1, True, workers)),
         ("FRI fold, line to line", double, lambda: fri.fold(secure, alpha, 1, False, workers)),
-        ("proof of work", tried, lambda: grind.grind(digest, GRIND_BITS, "blake2s", workers)),
+        ("proof of work", tried, lambda: grind.grind("blake2s", digest, GRIND_BITS, workers)),
     ]
 
 

@@ -14,6 +14,7 @@ import typer
 from octoproof.cli.console import (
     JSON_OPTION,
     application,
+    check_documents,
     print_json,
     print_table,
     security_document,
@@ -40,7 +41,7 @@ def prove(
     out_spec: Annotated[
         Path | None, typer.Option("--out-spec", help="SPEC with claimed sums and the root of tree 0 filled in.")
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the prover.")] = 1,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads (else: one a core).")] = None,
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Prove so many times and report the fastest.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,7 @@ def prove(
     if out_spec is not None:
         write_atomically(out_spec, spec_text(complete))
     write_atomically(out, text)
-    report = summary(best, runs, threads, len(text))
+    report = summary(best, runs, len(text))
     if as_json:
         print_json(report)
         return
@@ -82,21 +83,22 @@ def verify(
     from verifier.stark import verify_stark
 
     started = perf_counter()
-    reason, worth, spec = None, None, None
+    refusal, worth, spec = None, None, None
     try:
         spec = read_spec(spec_file)
         proof = proof_from_json(read_bounded(proof_file, MAX_PROOF_JSON_BYTES), spec.channel)
         checks = verify_stark(spec, proof)
         worth = figures(spec.config, spec.air)
     except VerificationError as error:
-        checks, reason = error.checks, str(error)
+        checks, refusal = error.checks, error
+    reason = None if refusal is None else " ".join(str(refusal).split())
     ms = (perf_counter() - started) * 1e3
     if as_json:
         print_json(
             {
                 "valid": reason is None,
                 "statement": None if spec is None else statement(spec),
-                "checks": [{"name": c.name, "ok": True, "ms": round(c.ms, 3)} for c in checks],
+                "checks": check_documents(checks, refusal),
                 "security": None if worth is None else security_document(worth),
                 "reason": reason,
             }
@@ -105,7 +107,7 @@ def verify(
         assert worth is not None
         print(f"VALID in {ms:.1f} ms: {security_line(worth)}")
     else:
-        print(f"NOT VALID: {' '.join(reason.split())}")
+        print(f"NOT VALID: {reason}")
     raise typer.Exit(0 if reason is None else 1)
 
 
@@ -114,11 +116,12 @@ class Run:
     """One timed proof; `trace_ms` (making the columns) is not part of `total_ms`."""
 
     proved: Proved
+    threads: int
     total_ms: float
     trace_ms: float
 
 
-def run_once(spec: Spec, trace: Path | None, threads: int) -> Run:
+def run_once(spec: Spec, trace: Path | None, threads: int | None) -> Run:
     """Makes the columns, which proving consumes, and proves them."""
     from octoproof.device import backend
     from prover.prove import prove as run
@@ -138,7 +141,7 @@ def run_once(spec: Spec, trace: Path | None, threads: int) -> Run:
             backend=device,
             progress=progress,
         )
-    return Run(proved, (perf_counter() - made) * 1e3, (made - started) * 1e3)
+    return Run(proved, device.workers.threads, (perf_counter() - made) * 1e3, (made - started) * 1e3)
 
 
 def columns(spec: Spec, trace: Path | None) -> tuple[list[Column], list[Column]]:
@@ -160,13 +163,13 @@ def completed(spec: Spec, proved: Proved) -> Spec:
     return replace(spec, claimed_sums=tuple(proved.claimed_sums), preprocessed_root=root)
 
 
-def summary(best: Run, runs: list[Run], threads: int, json_bytes: int) -> dict[str, Any]:
+def summary(best: Run, runs: list[Run], json_bytes: int) -> dict[str, Any]:
     """The oracle's keys for the same things."""
     from octoproof.measure import peak_memory
 
     return {
         "prover": "octoproof",
-        "threads": threads,
+        "threads": best.threads,
         "runs_ms": [run.total_ms for run in runs],
         "total_ms": best.total_ms,
         "trace_ms": best.trace_ms,

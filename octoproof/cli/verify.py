@@ -13,6 +13,8 @@ import typer
 from octoproof.cli.console import (
     JSON_OPTION,
     application,
+    check_document,
+    check_documents,
     print_json,
     print_table,
     security_document,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from verifier.security import Figures
 
 app = application("Verify receipts.")
+
+MAX_SHOWN = 10  # results on the screen; JSON has them all
 
 
 @dataclass
@@ -95,8 +99,7 @@ def examine(path: Path, root: bytes | None, min_conjectured: float | None, min_p
     try:
         verdict = verify(data, accepted(), min_conjectured, min_proven)
     except VerificationError as error:
-        outcome.checks = [_check(c.name, True, c.ms) for c in error.checks]
-        outcome.checks.append(_check(_name_of(error), False, None))
+        outcome.checks = check_documents(error.checks, error)
         outcome.reason = " ".join(str(error).split())
     else:
         several = len(verdict.parts) > 1
@@ -106,13 +109,13 @@ def examine(path: Path, root: bytes | None, min_conjectured: float | None, min_p
             outcome.statement["results"] = [{"id": id, "score": score} for id, score in best]
         outcome.security = verdict.security
         outcome.checks = [
-            _check(f"part {k}: {c.name}" if several else c.name, True, c.ms)
+            check_document(f"part {k}: {c.name}" if several else c.name, True, c.ms)
             for k, part in enumerate(verdict.parts, 1)
             for c in part.checks
         ]
         if root is not None:
             same = all(getattr(part.statement, "snapshot_root", None) == root for part in verdict.parts)
-            outcome.checks.append(_check("snapshot root", same, None))
+            outcome.checks.append(check_document("snapshot root", same))
             outcome.reason = None if same else "snapshot root: the receipt is about another snapshot"
     outcome.ms = (perf_counter() - started) * 1e3
     return outcome
@@ -146,15 +149,6 @@ def _root(text: str | None) -> bytes | None:
     return root
 
 
-def _check(name: str, ok: bool, ms: float | None) -> dict[str, Any]:
-    return {"name": name, "ok": ok, "ms": None if ms is None else round(ms, 3)}
-
-
-def _name_of(error: Exception) -> str:
-    """The family of checks an error stands for: MerkleError is `merkle`."""
-    return type(error).__name__.removesuffix("Error").lower()
-
-
 def _print(outcome: Outcome, root_given: bool) -> None:
     print(outcome.file)
     if outcome.statement is not None:
@@ -171,14 +165,20 @@ def _print(outcome: Outcome, root_given: bool) -> None:
 
 def _lines(statement: dict[str, Any]) -> list[str]:
     """The statement as `name: value` lines; parts that agree on a value share the line."""
-    lines = [f"{k}: {v}" for k, v in statement.items() if k != "parts"]
+    lines = [f"{name}: {_short(value)}" for name, value in statement.items() if name not in ("parts", "results")]
     parts = statement.get("parts", [])
-    for key in parts[0] if parts else ():
-        values = [str(part.get(key)) for part in parts]
-        shared = len(set(values)) == 1
-        lines.append(f"{key}: {_short(values[0]) if shared else f'{len(values)} different ones'}")
+    for name in parts[0] if parts else ():
+        values = [part.get(name) for part in parts]
+        if name != "emitted":  # what counts of them is in the results
+            same = all(value == values[0] for value in values)
+            lines.append(f"{name}: {_short(values[0]) if same else f'{len(values)} different ones'}")
+    for rank, row in enumerate(statement.get("results", [])[:MAX_SHOWN], 1):
+        lines.append(f"result {rank}: {_short(row)}")
     return lines
 
 
-def _short(text: str, limit: int = 150) -> str:
+def _short(value: Any, limit: int = 110) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(part)}" for name, part in value.items())
+    text = str(value)
     return text if len(text) <= limit else f"{text[:limit]} ..."

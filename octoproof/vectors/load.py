@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -12,6 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from octoproof.vectors.errors import VectorError
+
+
+# What NumPy and zipfile raise for damaged files: headers that do not parse, encrypted or exotically packed members.
+_UNREADABLE = (
+    ValueError,
+    EOFError,
+    RuntimeError,  # and NotImplementedError, a kind of it
+    KeyError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -34,5 +49,5 @@ def load_arrays(path: str | os.PathLike[str]) -> Arrays:
                 raise VectorError(f"{path}: no array `vectors`, only {', '.join(archive.files)[:200]}")
             named = next((archive[name] for name in ("labels", "words") if name in archive), None)
             return Arrays(archive["vectors"], archive.get("ids"), named)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise VectorError(f"{path}: not a .npy or .npz file that can be read: {str(error)[:200]}") from None

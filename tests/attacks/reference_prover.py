@@ -84,23 +84,16 @@ def line_coefficients(values: Array, log_size: int) -> Array:
     return np.concatenate(parts)
 
 
-@dataclass(frozen=True)
 class Elements:
     """A column of M31 with the operators of a constraint."""
 
-    values: Array
+    def __init__(self, values: Array) -> None:
+        self.values = values
 
-    def __add__(self, other: Elements) -> Elements:
-        return Elements(arrays.add(self.values, other.values))
-
-    def __sub__(self, other: Elements) -> Elements:
-        return Elements(arrays.sub(self.values, other.values))
-
-    def __mul__(self, other: Elements) -> Elements:
-        return Elements(arrays.mul(self.values, other.values))
-
-    def __neg__(self) -> Elements:
-        return Elements(arrays.neg(self.values))
+    __add__ = lambda self, other: Elements(arrays.add(self.values, other.values))  # noqa: E731
+    __sub__ = lambda self, other: Elements(arrays.sub(self.values, other.values))  # noqa: E731
+    __mul__ = lambda self, other: Elements(arrays.mul(self.values, other.values))  # noqa: E731
+    __neg__ = lambda self: Elements(arrays.neg(self.values))  # noqa: E731
 
 
 @cache
@@ -149,8 +142,6 @@ class ReferenceProver:
         self.channel.mix_u64(self.nonce)
         self.queries = self.draw_queries()
         return self.completed_spec(), self.open()
-
-    # 1 and 2: trees 0 and 1, lookups.
 
     def commit_trace(self) -> None:
         if self.spec.mix_config:
@@ -225,8 +216,6 @@ class ReferenceProver:
             total = arrays.add(total, arrays.mul(value[:, None], arrays.qarray([power])))
             power = power * challenges.alpha
         return total
-
-    # 3: composition polynomial and samples.
 
     def commit_composition(self) -> None:
         self.coefficient = self.channel.draw_secure_felt()
@@ -317,8 +306,6 @@ class ReferenceProver:
             point = circle.secure_add(point, point)
         return point
 
-    # 4: quotients and FRI.
-
     def combine(self) -> Array:
         """(2^L, 4): the quotients on the whole lifting domain."""
         self.quotient_coefficient = self.channel.draw_secure_felt()
@@ -361,8 +348,6 @@ class ReferenceProver:
         """The low coefficients: all of them, if the quotients are a polynomial of their bound."""
         stored = line_coefficients(values, self.log_of(values))[:: 1 << self.config.log_blowup_factor]
         return LastLayer(tuple(QM31.of(c) for c in stored.tolist()), self.config.log_last_layer_degree_bound)
-
-    # 5 to 7: proof of work, queries, openings.
 
     def grind(self) -> int:
         nonce = 0

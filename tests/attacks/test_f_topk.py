@@ -1,4 +1,4 @@
-"""F30. Top-k: a receipt of two segments, one lie each, and a prover that does its best to make it hold (ANCHORS 5.2)."""
+"""F30. Top-k: a receipt of two segments, one lie each, and a prover that does its best for it (ANCHORS 5.2)."""
 
 from __future__ import annotations
 

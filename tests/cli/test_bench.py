@@ -67,3 +67,10 @@ def test_wrong_use(octoproof: Any, tmp_path: Path, arguments: tuple[object, ...]
     done = octoproof("bench", "compare", "--oracle", tmp_path / "none", *arguments)
     assert done.code == 2
     assert done.err
+
+
+def test_kernels_are_measured(octoproof: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("octoproof.cli.kernels._SECONDS", 0.0)
+    rows = octoproof("bench", "cpu", "--log-size", 10, "--threads", 2, "--json").json
+    assert len(rows) == 10
+    assert all(row["millions_per_s"] > 0 for row in rows)

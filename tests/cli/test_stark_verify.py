@@ -38,6 +38,7 @@ def test_changed_proof_is_refused_with_its_reason(octoproof: Any, pair: Any) -> 
     assert report.code == 1
     assert report.json["valid"] is False
     assert "proof_of_work" in report.json["reason"]
+    assert report.json["checks"][-1] == {"name": "proofofwork", "ok": False, "ms": None}
 
 
 def test_wrong_shape_is_not_valid(octoproof: Any, pair: Any) -> None:

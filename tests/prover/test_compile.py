@@ -17,7 +17,7 @@ from air.layout import Air, ComponentLayout, Fraction, PreprocessedColumn
 from air.relation import RelationElements, logup_constraints
 from air.statements.plonk import Plonk
 from air.statements.wide_fib import WideFib
-from prover import compile, logup
+from prover import compile, jit, logup
 from prover.running_sum import running_sum
 from prover.threads import Workers
 
@@ -165,7 +165,7 @@ def test_a_torn_object_on_disk_is_compiled_again(tmp_path, monkeypatch):
     (component,) = build([WideFib(LOG, 5)]).components
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(compile, "_loaded", {})
-    compile._library.cache_clear()
+    jit.library.cache_clear()
     compile.kernel(component, "composition")
     (saved,) = tmp_path.glob("*.o")
     whole = saved.read_bytes()
@@ -174,4 +174,4 @@ def test_a_torn_object_on_disk_is_compiled_again(tmp_path, monkeypatch):
         compile._loaded.clear()
         run_both(component, 3, [])
         assert saved.read_bytes() == whole
-    compile._library.cache_clear()
+    jit.library.cache_clear()

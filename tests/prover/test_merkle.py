@@ -97,6 +97,15 @@ def test_chunks_and_lifts_of_a_large_tree(columns: Make) -> None:
         )
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["blake2s", "blake2s_m31"])
+def test_large_trees_hide_their_lowest_layers(columns: Make, name: str, packed: bool) -> None:
+    own = list(columns(7, 4, 1 << 14)) if packed else [columns(k, 1 << (12 - k % 4)) for k in range(18)]
+    tree = merkle.commit(own, None, name, packed=packed)
+    assert tree.hidden
+    _compare(own, None, name, 11, packed)
+
+
 def test_unsorted_positions_as_in_stwo(columns: Make) -> None:
     tree = merkle.commit([columns(1, 8)], None, "blake2s")
     # 1 and 0 are neighbours and siblings; the two 5 are one position; the second 1 stands alone.
