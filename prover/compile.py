@@ -4,11 +4,12 @@ Two kernels a component. `composition` adds the weighted constraints of a range 
 coordinate columns (PROTOCOL 7.2); `fractions` writes the interaction columns of a range of trace rows, without the
 running sum over rows (PROTOCOL 12). Both take addresses, so that they read the columns wherever they lie:
 
-    kernel(start, stop, columns, shifts, parameters, secure, out)
+    kernel(start, stop, columns, shifts, parameters, secure, weights, out)
 
 start and stop count points (multiples of 16); `columns` are the component's preprocessed, main and, for composition,
 interaction columns; `shifts[j]` maps a point to the point of the j-th row offset; `parameters` and `secure` are
-u32 arrays (see `Inputs`).
+u32 arrays (see `Inputs`), `weights` are four signed 64-bit numbers in [-2^30, 2^30) for each of the author's
+constraints: half as wide as canonical ones, twice as many products fit in a sum before it must be reduced.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from air.layout import SECURE, ComponentLayout
 from prover import emit, jit
 from prover.emit import LANES, U32, U64, VECTOR, Value, Wide
 
-_ARGUMENTS = 7
-_FORMAT = 1  # raise when the emitted code changes: older objects on disk are then not found
+_ARGUMENTS = 8
+_FORMAT = 2  # raise when the emitted code changes: older objects on disk are then not found
 _POINTER = ir.PointerType()
 
 
@@ -34,7 +35,7 @@ class Inputs:
 
     n_columns: int
     offsets: tuple[int, ...]  # the row offsets other than 0, in the order of `shifts`
-    weights: int  # first weight of the constraints
+    weights: int  # first weight of the interaction columns' constraints
     share: int  # claimed sum / rows
     relations: int  # z and alpha^0.. of every relation that the component uses, one after the other
     n_secure: int
@@ -56,7 +57,7 @@ def inputs(component: ComponentLayout) -> Inputs:
     offsets = tuple(sorted({o for mask in masks for o in mask} - {0}))
     lengths = {f.relation: 1 + len(f.values) for f in component.fractions}
     columns = len(component.preprocessed) + len(component.masks) + SECURE * component.n_interaction
-    n = component.n_constraints
+    n = component.n_interaction
     return Inputs(columns, offsets, 0, n, n + 1, n + 1 + sum(lengths.values()))
 
 
@@ -102,6 +103,16 @@ class _Block:
     def scalar(self, table: str, index: int) -> Value:
         pointer = self.b.gep(self.args[table], [ir.Constant(U64, index)], source_etype=U32)
         return emit.broadcast(self.b, self.b.load(pointer, typ=U32, align=4))
+
+    def weight(self, index: int) -> Value:
+        """One signed 64-bit weight in all lanes, marked as having 32 significant bits."""
+        b = self.b
+        pointer = b.gep(self.args["weights"], [ir.Constant(U64, index)], source_etype=U64)
+        number = b.load(pointer, typ=U64, align=8)
+        undefined = ir.Constant(emit.HALVES, ir.Undefined)
+        first = b.insert_element(undefined, number, ir.Constant(U32, 0))
+        both = b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(U32, LANES // 2), [0] * (LANES // 2)))
+        return b.ashr(b.shl(both, emit.splat(32, emit.HALVES)), emit.splat(32, emit.HALVES))
 
     def secure(self, index: int) -> list[Value]:
         return [self.scalar("secure", SECURE * index + k) for k in range(SECURE)]
@@ -202,14 +213,15 @@ def _emit_composition(block: _Block) -> None:
     b, component = block.b, block.component
     totals: list[Wide] = [(emit.splat(0, emit.HALVES),) * 2 for _ in range(SECURE)]  # type: ignore[misc]
     for index, root in enumerate(component.constraints):
-        value = block.node(root)
-        weight = block.secure(block.inputs.weights + index)
+        even, odd = emit.centred(b, block.node(root))
         for k in range(SECURE):
-            start = emit.fold(b, totals[k]) if index and index % emit.MAX_TERMS == 0 else totals[k]
-            totals[k] = emit.wide_add(b, start, emit.product(b, value, weight[k]))
-    sums = [emit.reduce(b, t) for t in totals]
+            weight = block.weight(SECURE * index + k)
+            term = (b.mul(even, weight), b.mul(odd, weight))
+            full = index and index % emit.MAX_CENTRED_TERMS == 0
+            totals[k] = emit.wide_add(b, emit.signed_fold(b, totals[k]) if full else totals[k], term)
+    sums = [emit.signed_reduce(b, total) for total in totals]
     for index in range(component.n_interaction):
-        weight = block.secure(block.inputs.weights + len(component.constraints) + index)
+        weight = block.secure(block.inputs.weights + index)
         sums = emit.secure_add(b, sums, emit.secure_mul(b, block.logup_constraint(index), weight))
     for k in range(SECURE):
         pointer = b.gep(block.address("out", k), [block.at], source_etype=U32)
@@ -233,8 +245,8 @@ _EMITTERS: dict[str, Callable[[_Block], None]] = {"composition": _emit_compositi
 
 def _module(component: ComponentLayout, kind: str) -> ir.Module:
     module = ir.Module(name=kind)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [U64, U64] + [_POINTER] * 5), name="kernel")
-    names = ("start", "stop", "columns", "shifts", "parameters", "secure", "out")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [U64, U64] + [_POINTER] * 6), name="kernel")
+    names = ("start", "stop", "columns", "shifts", "parameters", "secure", "weights", "out")
     args = dict(zip(names, function.args, strict=True))
     entry, loop, done = (function.append_basic_block(name) for name in ("entry", "loop", "done"))
     b = ir.IRBuilder(entry)

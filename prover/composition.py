@@ -71,9 +71,10 @@ def composition_values(
         shifts = [domain_shift(n, offset) for offset in compile.inputs(component).offsets]
         kernel = compile.kernel(component, "composition")
         for half, factor in enumerate((scale, P - scale)):
-            secure = [w * factor for w in own] + [share] + element_words(component, elements)
-            span = (half << n, (half + 1) << n)
-            run_kernel(kernel, span, part.columns, shifts, component, secure, out, workers)
+            scaled = [w * factor for w in own]
+            secure = [*scaled[len(component.constraints) :], share, *element_words(component, elements)]
+            constants = (secure, scaled[: len(component.constraints)])
+            run_kernel(kernel, (half << n, (half + 1) << n), part.columns, shifts, component, constants, out, workers)
     return _lifted_sum(by_size)
 
 

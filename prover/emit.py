@@ -21,6 +21,7 @@ Wide = tuple[Value, Value]
 Secure = list[Value]  # four vectors
 
 MAX_TERMS = 3  # products of canonical values that fit on top of a folded sum: 3 * 2^62 + 2^34 < 2^64
+MAX_CENTRED_TERMS = 7  # products of centred values, likewise: 7 * 2^60 + 2^33 < 2^63
 
 
 def splat(value: int, kind: ir.VectorType = VECTOR) -> ir.Constant:
@@ -110,6 +111,27 @@ def wide_sum(b: ir.IRBuilder, pairs: Sequence[tuple[Value, Value]], extra: Seque
     for value in extra:
         out = wide_add(b, out, halves(b, value))
     return out
+
+
+def centred(b: ir.IRBuilder, x: Value) -> Wide:
+    """Even and odd lanes as signed 64-bit numbers in [-2^30, 2^30), equal mod P."""
+    small = b.icmp_unsigned("<", x, splat(1 << 30))
+    both = b.bitcast(b.select(small, x, b.sub(x, splat(P))), HALVES)
+    shift = splat(32, HALVES)
+    return b.ashr(b.shl(both, shift), shift), b.ashr(both, shift)
+
+
+def signed_fold(b: ir.IRBuilder, x: Wide) -> Wide:
+    """Equal mod P and within 2^33 of zero."""
+    mask, shift = splat(P, HALVES), splat(31, HALVES)
+    return tuple(b.add(b.and_(v, mask), b.ashr(v, shift)) for v in x)  # type: ignore[return-value]
+
+
+def signed_reduce(b: ir.IRBuilder, x: Wide) -> Value:
+    """Canonical lanes of a pair of signed sums."""
+    even, odd = signed_fold(b, x)
+    lift = splat(4 * P, HALVES)  # above 2^32, what is left to be negative
+    return reduce(b, (b.add(even, lift), b.add(odd, lift)))
 
 
 def secure_add(b: ir.IRBuilder, x: Secure, y: Secure) -> Secure:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from air.circle import Column, row_positions
-from air.field import QM31, P, inverse
+from air.field import QM31, ZERO, P, inverse
 from air.layout import SECURE, ComponentLayout
 from air.relation import RelationElements
 from prover import compile
@@ -53,9 +53,10 @@ def interaction_columns(
     rows = 1 << component.log_size
     layout = compile.inputs(component)
     out = np.empty((SECURE * component.n_interaction, rows), dtype=np.uint32)
-    secure = [QM31(0)] * layout.relations + element_words(component, elements)
+    secure = [ZERO] * layout.relations + element_words(component, elements)
     shifts = [trace_shift(component.log_size, offset) for offset in layout.offsets]
-    run_kernel(compile.kernel(component, "fractions"), (0, rows), columns, shifts, component, secure, out, workers)
+    kernel = compile.kernel(component, "fractions")
+    run_kernel(kernel, (0, rows), columns, shifts, component, (secure, []), out, workers)
     last = out[-SECURE:]
     total = QM31(*(column_sum(coordinate) for coordinate in last))
     share = total * inverse(rows % P)
@@ -69,14 +70,19 @@ def run_kernel(
     columns: Sequence[Column],
     shifts: Sequence[Column],
     component: ComponentLayout,
-    secure: Sequence[QM31],
+    constants: tuple[Sequence[QM31], Sequence[QM31]],
     out: Sequence[Column] | np.ndarray,
     workers: Workers,
 ) -> None:
-    """Calls a compiled kernel over the points of a span, cut in pieces for the workers."""
-    words = [c for value in secure for c in value.coordinates()]
+    """Calls a compiled kernel over the points of a span, cut in pieces for the workers.
+
+    `constants` are the kernel's secure values and the weights of the author's constraints.
+    """
+    secure, weights = ([c for value in values for c in value.coordinates()] for values in constants)
+    centred = np.array([*weights, 0], dtype=np.int64)
+    centred[centred >= 1 << 30] -= P
     tables = [addresses(columns), _table(shifts), np.array((*component.parameters, 0), dtype=np.uint32)]
-    tables += [np.array([*words, 0], dtype=np.uint32), addresses(out)]
+    tables += [np.array([*secure, 0], dtype=np.uint32), centred, addresses(out)]
     arguments = [table.ctypes.data for table in tables]
     first, last = span
     workers.ranges(lambda a, b: kernel(first + a, first + b, *arguments), last - first, LANES)

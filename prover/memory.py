@@ -5,29 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from air.layout import SECURE, Air
+from prover.merkle import HIDDEN_FROM, HIDDEN_LEVELS
 from verifier.config import PcsConfig, tree_height
 
 _CELL = 4  # bytes of an M31 value
 _DIGEST = 32
-_KERNELS = 150 << 20  # interpreter, compiler and compiled kernels
+_KERNELS = 280 << 20  # interpreter, compiler and compiled kernels, of which a first run needs most
 
 
 def estimate(air: Air, config: PcsConfig) -> int:
-    """Peak bytes of `prove` on the CPU, trace columns included and counted once.
+    """Peak bytes of `prove` on the CPU, the trace columns included and counted once.
 
-    The peak is reached while the quotients are computed: every tree is held with coefficients, extensions and hashes.
+    It lies either where the composition is sampled, with every tree still holding coefficients, or in FRI, when these
+    are gone and the quotients with their layers are there.
     """
-    blowup = 1 << config.log_blowup_factor
-    kept = bool(air.relations)
-    total = _KERNELS
-    for index, sizes in enumerate((*air.tree_log_sizes, (air.log_size,) * (2 * SECURE))):
-        copies = 1 + blowup + (1 if kept and index < 2 else 0)
-        total += sum(_CELL * copies << size for size in sizes)
-        total += 2 * _DIGEST << tree_height(sizes, config)
+    blowup, kept = 1 << config.log_blowup_factor, bool(air.relations)
     lifting = config.lifting_log(air.log_size)
-    # The quotient column with its folds (as much again), their trees, and twiddles both ways.
-    total += (2 * SECURE * _CELL + 4 * _DIGEST + 2 * _CELL) << lifting
-    return total
+    secure = SECURE * _CELL
+    resident = released = 0
+    for index, sizes in enumerate((*air.tree_log_sizes, (air.log_size,) * (2 * SECURE))):
+        values = 1 if kept and index < 2 else 0
+        resident += sum(_CELL * blowup << size for size in sizes) + _hashes(tree_height(sizes, config))
+        released += sum(_CELL * (1 + values) << size for size in sizes)
+    sampling = released + (secure << (air.log_size + 1))
+    # The quotients, their extension, and all folds of it (as much again), each with its tree; twiddles both ways.
+    folding = (3 * secure << lifting) + 2 * _hashes(lifting) + (2 * _CELL << lifting)
+    return _KERNELS + resident + max(sampling, folding)
+
+
+def _hashes(height: int) -> int:
+    """Bytes of a tree; high ones keep no digest of their four lowest layers."""
+    return 2 * _DIGEST << (height - HIDDEN_LEVELS if height >= HIDDEN_FROM else height)
 
 
 def available() -> int | None:

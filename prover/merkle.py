@@ -18,7 +18,7 @@ from prover.threads import INLINE, Workers
 Hash = bytes | int
 REDUCED, POSEIDON = "blake2s_m31", "poseidon252"
 HASH_NAMES = ("blake2s", REDUCED, POSEIDON)
-_HIDDEN, _LARGE = 4, 12  # trees of at least this height hide so many layers
+HIDDEN_LEVELS, HIDDEN_FROM = 4, 12  # trees of at least this height hide so many layers
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def commit(
     if height < ordered[-1].size.bit_length() - 1:
         raise ValueError(f"a column of {ordered[-1].size} values does not fit a tree of height {height}")
     hashing = _HASHING[hash_name]
-    hidden = _HIDDEN if height - (2 if packed else 0) >= _LARGE else 0
+    hidden = HIDDEN_LEVELS if height - (2 if packed else 0) >= HIDDEN_FROM else 0
     if packed:
         layers = [hashing.packed_leaves(ordered, workers=workers, levels=hidden)]
     else:

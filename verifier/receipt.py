@@ -214,7 +214,7 @@ def _weakest(all_parts: Sequence[Figures]) -> Figures:
 
 
 def _demand(name: str, bits: float, minimum: float) -> None:
-    if bits < minimum:
+    if not bits >= minimum:  # so that NaN demands what nothing reaches
         raise SecurityError(f"security: {bits:.1f} {name} bits, at least {minimum:.1f} are demanded")
 
 

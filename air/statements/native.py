@@ -5,7 +5,7 @@ Their columns, like their statements, are fixed functions of the parameters (PRO
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ def native(document: Mapping[str, Any]) -> NativeAir:
 def _wide_fib(doc: Mapping[str, Any]) -> NativeAir:
     _only(doc, "name", "components")
     parts = [_members(c, log_size=_SIZES, n_cols=(3, MAX_COLUMNS)) for c in _list(doc, "components")]
+    _limit_columns(n_cols for _, n_cols in parts)
     components = [WideFib(n, width) for n, width in parts]
     sizes = tuple(c.log_size for c in components)
     return NativeAir(build(components), sizes, list, lambda: [x for c in components for x in c.trace()])
@@ -65,6 +66,7 @@ def _range_check(doc: Mapping[str, Any]) -> NativeAir:
     _only(doc, "name", "table_log", "users")
     table = RangeTable(_integer(doc, "table_log", _SIZES))
     parts = [_members(u, log_size=_SIZES, n_cols=(1, MAX_COLUMNS), batch=(1, 2)) for u in _list(doc, "users")]
+    _limit_columns(n_cols for _, n_cols, _ in parts)
     users = [RangeUser(*part) for part in parts]
 
     def main() -> list[Column]:
@@ -105,6 +107,12 @@ def _list(doc: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(value, list) or not 1 <= len(value) <= 64:
         raise AirError(f"air.{key}: must be a list of 1 to 64 components")
     return value
+
+
+def _limit_columns(widths: Iterable[int]) -> None:
+    """Before anything is built: a short document could name a million columns."""
+    if sum(widths) > MAX_COLUMNS:
+        raise AirError(f"air: more than {MAX_COLUMNS} columns")
 
 
 def _only(doc: Mapping[str, Any], *known: str) -> None:

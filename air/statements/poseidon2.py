@@ -5,8 +5,10 @@ Order of the steps, matrices and round constants are that example's, so the perm
 degree 5, at twice the evaluation domain; our constraints have degree 3 at most, so x^2 has a column beside it: 300
 instead of 158 columns a permutation. Published rates of Stwo's example are therefore not like for like with ours.
 
-Public meaning: chain j starts at `start[j]` and is at `end[j]` after `length` permutations. A permutation uses its
-initial state and provides its final one, so the links of a chain cancel and the verifier adds its two ends.
+A permutation uses its initial state and provides its final one, so the links of a chain cancel and the verifier adds its
+two ends. Public meaning: chains of as many permutations as the trace holds, or fewer and closed cycles beside them, lead
+from the starts to the ends. Neither the length of each chain nor which start belongs to which end is bound: for that,
+a tuple would need the number of its chain and link.
 """
 
 from __future__ import annotations

@@ -59,9 +59,9 @@ def compare(
         spec_file, ours_file, stwo_file = (Path(folder) / name for name in ("spec.json", "ours.json", "stwo.json"))
         spec_file.write_text(json.dumps(spec))
         repeat = ("--repeat", str(RUNS_PER_PROCESS), "--json")
-        stwo_command = (str(oracle), "prove", "--spec", str(spec_file), "--out", str(stwo_file), *repeat)
-        ours_command = (sys.executable, "-m", "octoproof", "stark", "prove", str(spec_file), "--out", str(ours_file))
-        ours_command += ("--threads", str(threads), *repeat)
+        stwo_command = [str(oracle), "prove", "--spec", str(spec_file), "--out", str(stwo_file), *repeat]
+        ours_command = [sys.executable, "-m", "octoproof", "stark", "prove", str(spec_file), "--out", str(ours_file)]
+        ours_command += ["--threads", str(threads), *repeat]
         stwo_reports, ours_reports = [], []
         for index in range(rounds):
             note(f"round {index + 1} of {rounds}")

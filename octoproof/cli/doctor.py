@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from octoproof.cli.console import JSON_OPTION, application, print_json
+from octoproof.device import usable_cores
 
 app = application("Report on this machine and this installation.")
 
@@ -50,7 +50,7 @@ def report() -> dict[str, Any]:
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "cpu": _cpu_field("model name") or platform.processor() or "unknown processor",
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": usable_cores(),
             "avx512": "avx512f" in (_cpu_field("flags") or "").split(),
             "memory_bytes": _meminfo("MemTotal"),
             "memory_free_bytes": _meminfo("MemAvailable"),

@@ -21,6 +21,7 @@ from octoproof.cli.console import (
     security_line,
 )
 from octoproof.cli.working import working
+from octoproof.device import usable_cores
 
 if TYPE_CHECKING:
     from air.circle import Column
@@ -50,7 +51,7 @@ def prove(
     from verifier.proof import proof_to_json
     from verifier.stark import verify_stark
 
-    spec = read_spec(spec_file)
+    spec, threads = read_spec(spec_file), threads or usable_cores()
     for target in (out, out_spec):
         check_writable(target)
     runs = [run_once(spec, trace, threads) for _ in range(repeat)]
@@ -61,7 +62,7 @@ def prove(
     if out_spec is not None:
         write_atomically(out_spec, spec_text(complete))
     write_atomically(out, text)
-    report = summary(best, runs, len(text))
+    report = summary(best, runs, threads, len(text))
     if as_json:
         print_json(report)
         return
@@ -116,12 +117,11 @@ class Run:
     """One timed proof; `trace_ms` (making the columns) is not part of `total_ms`."""
 
     proved: Proved
-    threads: int
     total_ms: float
     trace_ms: float
 
 
-def run_once(spec: Spec, trace: Path | None, threads: int | None) -> Run:
+def run_once(spec: Spec, trace: Path | None, threads: int) -> Run:
     """Makes the columns, which proving consumes, and proves them."""
     from octoproof.device import backend
     from prover.prove import prove as run
@@ -141,7 +141,7 @@ def run_once(spec: Spec, trace: Path | None, threads: int | None) -> Run:
             backend=device,
             progress=progress,
         )
-    return Run(proved, device.workers.threads, (perf_counter() - made) * 1e3, (made - started) * 1e3)
+    return Run(proved, (perf_counter() - made) * 1e3, (made - started) * 1e3)
 
 
 def columns(spec: Spec, trace: Path | None) -> tuple[list[Column], list[Column]]:
@@ -163,13 +163,13 @@ def completed(spec: Spec, proved: Proved) -> Spec:
     return replace(spec, claimed_sums=tuple(proved.claimed_sums), preprocessed_root=root)
 
 
-def summary(best: Run, runs: list[Run], json_bytes: int) -> dict[str, Any]:
+def summary(best: Run, runs: list[Run], threads: int, json_bytes: int) -> dict[str, Any]:
     """The oracle's keys for the same things."""
     from octoproof.measure import peak_memory
 
     return {
         "prover": "octoproof",
-        "threads": best.threads,
+        "threads": threads,
         "runs_ms": [run.total_ms for run in runs],
         "total_ms": best.total_ms,
         "trace_ms": best.trace_ms,

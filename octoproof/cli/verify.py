@@ -87,7 +87,7 @@ def verify(
 
 def examine(path: Path, root: bytes | None, min_conjectured: float | None, min_proven: float) -> Outcome:
     """Verifies one file. Raises ParseError or OSError where there is no receipt in it."""
-    from air.statements.topk_statement import TOPK, topk_result
+    from air.statements.topk_statement import TopkStatement, topk_result
     from octoproof.accepted import accepted
     from octoproof.cli.airs import read_bounded
     from verifier.errors import VerificationError
@@ -104,8 +104,9 @@ def examine(path: Path, root: bytes | None, min_conjectured: float | None, min_p
     else:
         several = len(verdict.parts) > 1
         outcome.statement = verdict.describe()
-        if verdict.name == TOPK.NAME:
-            best = topk_result([part.statement for part in verdict.parts])
+        claims = [part.statement for part in verdict.parts if isinstance(part.statement, TopkStatement)]
+        if claims:
+            best = topk_result(claims)
             outcome.statement["results"] = [{"id": id, "score": score} for id, score in best]
         outcome.security = verdict.security
         outcome.checks = [

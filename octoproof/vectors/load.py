@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from octoproof.vectors.errors import VectorError
 
-
 # What NumPy and zipfile raise for damaged files: headers that do not parse, encrypted or exotically packed members.
 _UNREADABLE = (
     ValueError,
+    OverflowError,
     EOFError,
     RuntimeError,  # and NotImplementedError, a kind of it
     KeyError,
+    MemoryError,  # a header may claim any shape
     struct.error,
     tokenize.TokenError,
     zipfile.BadZipFile,

@@ -29,7 +29,7 @@ from verifier.proof import FriLayerProof, FriProof, LastLayer, StarkProof
 from verifier.quotients import column_log_sizes, group_terms, quotient_terms, quotients_at
 from verifier.sampling import sample_points
 from verifier.spec import Spec
-from verifier.stark import query_points
+from verifier.stark import draw_queries, query_points
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,9 @@ class ReferenceProver:
         return [evaluate(c, self.log_of(c) + self.config.log_blowup_factor) for c in coefficients]
 
     def hash_columns(self, extended: list[Array]) -> list[list[Hash]]:
-        if not extended:
-            return [[self.hashing.empty]]
         sizes = [self.log_of(c) for c in extended]
+        if not sizes:
+            return [[self.hashing.empty]]
         height = tree_height([n - self.config.log_blowup_factor for n in sizes], self.config)
         positions = np.arange(1 << height, dtype=np.int64)
         rows = [extended[k][lifted_positions(positions, sizes[k], height)] for k in leaf_order(sizes)]
@@ -248,8 +248,9 @@ class ReferenceProver:
         def leaf(node: Any) -> Elements:
             if node[0] == "trace":
                 return Elements(main[node[1]][neighbours(component.masks[node[1]][node[2]], size)])
-            constant = np.full(2 << size, 0 if node[0] == "pre" else component.constant(node), dtype=np.uint64)
-            return Elements(pre[node[1]] if node[0] == "pre" else constant)
+            if node[0] == "pre":
+                return Elements(pre[node[1]])
+            return Elements(np.full(2 << size, component.constant(node), dtype=np.uint64))
 
         nodes = [element.values for element in component.evaluate(leaf)]
         values = [arrays.secure(nodes[k]) for k in component.constraints]
@@ -356,10 +357,7 @@ class ReferenceProver:
         return nonce
 
     def draw_queries(self) -> list[int]:
-        words: list[int] = []
-        while len(words) < self.config.n_queries:
-            words += self.channel.draw_u32s()
-        return sorted({w & (1 << self.lifting) - 1 for w in words[: self.config.n_queries]})
+        return draw_queries(self.channel, self.config.n_queries, self.lifting).tolist()
 
     def open(self) -> StarkProof:
         opened = [self.open_tree(k, tree) for k, tree in enumerate(self.trees)]
@@ -375,9 +373,7 @@ class ReferenceProver:
 
     def open_tree(self, index: int, tree: Tree) -> tuple[Any, tuple[Hash, ...]]:
         height, positions = len(tree.levels) - 1, np.array(self.queries, dtype=np.int64)
-        if not tree.extended:
-            return (), ()
-        if index == 0:
+        if index == 0 and tree.extended:
             positions = preprocessed_positions(positions, height, self.lifting)
         values = tuple(tuple(c[lifted_positions(positions, self.log_of(c), height)].tolist()) for c in tree.extended)
         return values, decommit(tree.levels, positions.tolist())
@@ -394,8 +390,8 @@ class ReferenceProver:
         return FriProof(proofs[0], tuple(proofs[1:]), self.last)
 
     def completed_spec(self) -> Spec:
-        expr = self.spec.native is None and self.air.preprocessed
-        root = self.trees[0].root if expr else self.spec.preprocessed_root
+        named = self.spec.native is not None or not self.air.preprocessed
+        root = self.spec.preprocessed_root if named else self.trees[0].root
         return replace(self.spec, claimed_sums=self.claimed_sums, preprocessed_root=root)
 
     @staticmethod

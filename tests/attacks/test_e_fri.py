@@ -27,7 +27,7 @@ from verifier.errors import StatementError as RefusedStatement
 from verifier.fri import layer_plan
 from verifier.proof import LastLayer
 from verifier.quotients import column_log_sizes, powers_array, quotient_terms
-from verifier.receipt import Part, Receipt, statement_spec, verify, write_receipt
+from verifier.receipt import Part, Receipt, read_receipt, statement_spec, verify, write_receipt
 from verifier.sampling import sample_points
 from verifier.stark import verify_stark
 
@@ -282,10 +282,25 @@ def receipt(reference: Any, claim: Fibonacci, config: Any, proven: Fibonacci | N
 def test_e22_security_is_demanded_by_the_verifier(reference: Any) -> None:
     """A weak config makes a valid proof of nothing: 96 conjectured bits are needed unless the caller says otherwise."""
     data = receipt(reference, Fibonacci(5, 3), PRESETS["test"])
-    assert verify(data, ACCEPTED, min_conjectured=0).security.conjectured == 5
+    assert verify(data, ACCEPTED, min_conjectured=5.0).security.conjectured == 5
     for demand in ({}, {"min_conjectured": 6.0}, {"min_conjectured": 0.0, "min_proven": 60.0}):
         with pytest.raises(SecurityError):
             verify(data, ACCEPTED, **demand)
+
+
+def test_e22_statements_are_encoded_once(reference: Any) -> None:
+    """Words that a lenient reader would pass over, no words, or words of two types."""
+
+    class Lenient(FibonacciType):
+        def decode(self, words: Any) -> Fibonacci:
+            return super().decode(words[:6])
+
+    honest = read_receipt(receipt(reference, Fibonacci(5, 3), PRESETS["test"])).parts[0]
+    longer, empty = replace(honest, statement=(*honest.statement, 0)), replace(honest, statement=())
+    other = replace(honest, statement=(78, *honest.statement[1:]))
+    for parts in ((longer,), (empty,), (empty, empty), (honest, other), (honest, empty)):
+        with pytest.raises(RefusedStatement):
+            verify(write_receipt(Receipt(parts)), {77: Lenient(), 78: Lenient()}, min_conjectured=0)
 
 
 @pytest.mark.parametrize("proven", [Fibonacci(5, 3), Fibonacci(6, 4), Fibonacci(6, 3)])

@@ -6,14 +6,17 @@ attack that it happens to stop.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import verifier
 from air.component import build
 from air.field import QM31, P
+from air.layout import PreprocessedColumn
 from air.relation import PublicTerm
 from air.statement import StatementError as BadStatement
 from air.statements.wide_fib import WideFib
@@ -23,6 +26,7 @@ from verifier.errors import (
     ConfigError,
     EncodingError,
     FriError,
+    MerkleError,
     ParseError,
     PreprocessedRootError,
     ShapeError,
@@ -30,9 +34,11 @@ from verifier.errors import (
 )
 from verifier.fri import read_commitments
 from verifier.hashes import hasher
-from verifier.proof import LastLayer
+from verifier.merkle import verify_rows
+from verifier.proof import LastLayer, proof_from_json, proof_to_json
 from verifier.receipt import Part, Receipt, read_receipt, registry, write_receipt
 from verifier.shape import MAX_PUBLIC_TERMS, check_proof, check_queried, check_spec
+from verifier.spec import spec_from_json, spec_to_json
 from verifier.strict import fields, load_json
 from verifier.wire import Input, Output, proof_from_wire, proof_to_wire
 
@@ -82,6 +88,11 @@ def test_config_and_trees(case: Any) -> None:
     with pytest.raises(ConfigError, match="tree 2 is lower"):
         CONFIG.check_fits(low)
     replace(CONFIG, lifting_log_size=9).check_fits(low)
+    # A tree 0 that is higher is mapped too, unless the config says how high all trees are.
+    high = replace(air, preprocessed=(*air.preprocessed, PreprocessedColumn("unread", 10)))
+    CONFIG.check_fits(high)
+    with pytest.raises(ConfigError, match="below a column of tree 0"):
+        replace(CONFIG, lifting_log_size=9).check_fits(high)
 
 
 @pytest.mark.parametrize("coordinate", range(4))
@@ -257,6 +268,14 @@ def test_names_and_texts() -> None:
         kind.to_bytes(b"")
 
 
+def test_a_spec_of_an_unknown_channel(case: Any) -> None:
+    """Also where nothing else in the spec depends on the channel: the parser says so, not the verifier."""
+    document = spec_to_json(case("plonk_8").spec) | {"channel": "sha256"}
+    document.pop("preprocessed_root", None)
+    with pytest.raises(ParseError, match="channel: unknown"):
+        spec_from_json(json.dumps(document))
+
+
 def test_wire_numbers() -> None:
     out = Output()
     out.u32(0, (1 << 32) - 1)
@@ -325,6 +344,32 @@ def test_wire_headers(case: Any) -> None:
     assert data[queries : queries + 4] == bytes(4)
     with pytest.raises(ParseError, match="without columns"):
         proof_from_wire(data[:queries] + (1).to_bytes(4, "little") + data[queries + 4 :])
+
+
+BAD_FELTS = [
+    [[1, 2], [3], [4]],
+    [[1], [2, 3, 4]],
+    [],
+    [[], [1, 2, 3, 4]],
+    [[1, 2], [3, 4], []],
+    [[1, 2], [3]],
+    [[1, 2]],
+]
+
+
+@pytest.mark.parametrize("felt", BAD_FELTS, ids=str)
+def test_nesting_of_secure_values(felt: Any, case: Any) -> None:
+    document = json.loads(proof_to_json(case("wide_fib_5x4_default").proof, "blake2s"))
+    document["sampled_values"][1][0][0] = felt
+    with pytest.raises(ShapeError):
+        proof_from_json(json.dumps(document), "blake2s")
+
+
+def test_openings_at_no_position() -> None:
+    kind = hasher("blake2s")
+    nothing, rows = np.zeros(0, dtype=np.int64), np.zeros((0, 4), dtype=np.uint32)
+    with pytest.raises(MerkleError):
+        verify_rows(kind, kind.empty, 3, nothing, rows, (), "test")
 
 
 def test_receipt_headers(case: Any) -> None:

@@ -20,7 +20,15 @@ from air.statements.topk_statement import TOPK, TopkStatement, ranked, threshold
 from octoproof.vectors.search import scores
 from octoproof.vectors.segment import Segment, make_segment
 from verifier.config import PRESETS
-from verifier.errors import LogupError, OodsError, PreprocessedRootError, ShapeError, StatementError, VerificationError
+from verifier.errors import (
+    LogupError,
+    OodsError,
+    PreprocessedRootError,
+    SecurityError,
+    ShapeError,
+    StatementError,
+    VerificationError,
+)
 from verifier.hashes import hasher
 from verifier.merkle import commit
 from verifier.polynomial import extend
@@ -249,6 +257,21 @@ def test_f30_parts_missing_twice_or_swapped(part: Any) -> None:
     for parts in ((one,), (two,), (one, one), (two, one), (one, two, two), (one, two, one)):
         refusal(StatementError, *parts)
     judged(one, two)
+
+
+def test_f30_two_parts_are_worth_less_than_one(part: Any) -> None:
+    """A forger needs to break one of them: what is demanded is demanded of the whole."""
+    data = write_receipt(Receipt(tuple(part(c, s) for c, s in zip(claims(world()), world().segments, strict=True))))
+    found = verify(data, ACCEPTED, min_conjectured=0)
+    assert found.security.conjectured == found.parts[0].security.conjectured - 1
+    verify(data, ACCEPTED, min_conjectured=found.security.conjectured, min_proven=found.security.proven)
+    for demand in (
+        {"min_conjectured": found.parts[0].security.conjectured},
+        {"min_conjectured": 0.0, "min_proven": min(p.security.proven for p in found.parts)},
+        {"min_conjectured": 0.0, "min_proven": float("nan")},
+    ):
+        with pytest.raises(SecurityError):
+            verify(data, ACCEPTED, **demand)
 
 
 def test_f30_stale_snapshot(part: Any) -> None:

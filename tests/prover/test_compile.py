@@ -45,10 +45,11 @@ def run_both(component, seed, elements):
     share = random_secure(rng)
     out = random_columns(rng, 4)
     before = [column.copy() for column in out]
-    secure = [*weights, share, *logup.element_words(component, elements)]
+    own = len(component.constraints)
+    constants = ([*weights[own:], share, *logup.element_words(component, elements)], weights[:own])
     kernel = compile.kernel(component, "composition")
     with Workers(2) as workers:
-        logup.run_kernel(kernel, (0, ROWS), columns, shifts, component, secure, out, workers)
+        logup.run_kernel(kernel, (0, ROWS), columns, shifts, component, constants, out, workers)
     n_pre, n_main = len(component.preprocessed), len(component.masks)
     for row in range(ROWS):
 

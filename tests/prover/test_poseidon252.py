@@ -142,8 +142,9 @@ OPERATIONS: dict[str, Callable[..., int]] = {
 
 
 def plain(value: Any) -> int:
-    if isinstance(value, ir.Constant):
-        return plain(value.constant[0])
+    """The first lane of a constant."""
+    while isinstance(value, ir.Constant):
+        value = value.constant[0] if isinstance(value.type, ir.VectorType) else value.constant
     return value
 
 
