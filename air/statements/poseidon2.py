@@ -5,10 +5,10 @@ Order of the steps, matrices and round constants are that example's, so the perm
 degree 5, at twice the evaluation domain; our constraints have degree 3 at most, so x^2 has a column beside it: 300
 instead of 158 columns a permutation. Published rates of Stwo's example are therefore not like for like with ours.
 
-A permutation uses its initial state and provides its final one, so the links of a chain cancel and the verifier adds its
-two ends. Public meaning: chains of as many permutations as the trace holds, or fewer and closed cycles beside them, lead
-from the starts to the ends. Neither the length of each chain nor which start belongs to which end is bound: for that,
-a tuple would need the number of its chain and link.
+A permutation uses its initial state and provides its final one, so the links of a chain cancel and the verifier adds
+its two ends. Public meaning: from the starts to the ends lead chains of as many permutations as the trace holds, or of
+fewer with closed cycles beside them. Neither the length of a chain nor which start belongs to which end is bound: for
+that, a tuple would need the number of its chain and of its link.
 """
 
 from __future__ import annotations

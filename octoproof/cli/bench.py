@@ -22,7 +22,7 @@ def compare_provers(
     oracle_parallel: Annotated[
         Path | None, typer.Option("--oracle-parallel", help="The build with `parallel`; looked for beside the other.")
     ] = None,
-    air: Annotated[str, typer.Option("--air", help="wide_fib, row_fib, range_check or plonk.")] = "wide_fib",
+    air: Annotated[str, typer.Option("--air", help="One of `air list`.")] = "wide_fib",
     columns: Annotated[int, typer.Option("--columns", min=1, help="Main columns, for AIRs with a width.")] = 100,
     log_size: Annotated[int, typer.Option("--log-size", min=4, max=24, help="log2 of the rows.")] = 16,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of both provers.")] = 1,
@@ -32,29 +32,29 @@ def compare_provers(
     """Proves the same statement with Stwo and with ours; exit 1 if the proofs differ."""
     from octoproof.cli.compare import compare, parallel_build
     from octoproof.cli.examples import FAMILIES
+    from octoproof.trace_file import trace_bytes
     from verifier.config import PRESETS
-    from verifier.spec import config_to_json
+    from verifier.spec import Spec, spec_to_json
 
-    family = FAMILIES.get(air)
-    if family is None or family.document is None:
-        names = ", ".join(name for name, f in FAMILIES.items() if f.document is not None)
-        raise typer.BadParameter(f"known are {names}", param_hint="--air")
+    if air not in FAMILIES:
+        raise typer.BadParameter(f"known are {', '.join(FAMILIES)}", param_hint="--air")
     build = oracle
     if threads > 1:
         found = oracle_parallel or parallel_build(oracle)
         if found is None:
             raise typer.BadParameter("needed for more than one thread", param_hint="--oracle-parallel")
         build = found
-    document = family.document(log_size, columns)
-    spec = {
-        "air": document,
-        "channel": "blake2s",
-        "config": config_to_json(PRESETS["bench"]),
-        "mix_config": True,
-        "statement_u64": list(family.example(log_size, columns).statement_u64),
-    }
-    report = compare(spec, build, threads, repeat, lambda text: print(text, file=sys.stderr))
-    report["air"] = document
+    family = FAMILIES[air]
+    example = family.example(log_size, columns)
+    terms = tuple(example.public_terms) if family.document is None else ()
+    statement = Spec(example.air, "blake2s", PRESETS["bench"], True, tuple(example.statement_u64), public_terms=terms)
+    spec, trace = spec_to_json(statement), None
+    if family.document is not None:
+        spec["air"] = family.document(log_size, columns)
+    elif example.preprocessed is not None and example.main is not None:
+        trace = trace_bytes(example.preprocessed(), example.main())
+    report = compare(spec, trace, build, threads, repeat, lambda text: print(text, file=sys.stderr))
+    report["air"] = {"name": air, "log_size": log_size, "columns": columns}
     if as_json:
         print_json(report)
     else:
@@ -74,6 +74,64 @@ def _print(report: dict[str, Any], title: str) -> None:
     print(f"memory {megabytes(ours['peak_rss_bytes'])} MB against {megabytes(stwo['peak_rss_bytes'])} MB")
     print(f"proof  {stwo['proof_bytes']:,} bytes as Stwo counts, {ours['proof_json_bytes']:,} bytes of JSON, the same")
     print(f"ratio of minima {report['ratio']:.2f}")
+
+
+@app.command("verify")
+def verify(
+    log_size: Annotated[int, typer.Option("--log-size", min=4, max=24, help="log2 of the rows.")] = 16,
+    columns: Annotated[int, typer.Option("--columns", min=3, help="Columns of the wide_fib trace.")] = 100,
+    preset: Annotated[str, typer.Option("--preset", help="Parameters of the proof.")] = "standard",
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Verifications in this process.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """One proof, verified again and again in this process and in processes of its own."""
+    from octoproof.cli.workloads import measure_verification
+
+    report = measure_verification(log_size, columns, preset, repeat)
+    if as_json:
+        print_json(report)
+        return
+    rows = [(name, ms) for name, ms in report["phases_ms"].items()]
+    title = f"wide_fib, {columns} x 2^{log_size}, {preset}, {report['proof_bytes']:,} bytes"
+    print_table(("phase", "ms"), [*rows, ("warm, in this process, fastest", report["warm_ms"])], title)
+    print(f"median {report['warm_median_ms']:.1f} ms; a process of its own takes {report['process_ms']:.0f} ms")
+
+
+@app.command("query")
+def query(
+    vectors: Annotated[Path | None, typer.Option("--vectors", help=".npz or .npy (else: made-up vectors).")] = None,
+    rows: Annotated[int, typer.Option("--rows", min=16, help="How many, if made up.")] = 1 << 14,
+    dimension: Annotated[int, typer.Option("--dimension", min=1, help="Of made-up vectors.")] = 100,
+    segment_rows: Annotated[int, typer.Option("--segment-rows", min=16, help="Rows of a segment.")] = 1 << 16,
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours asked for.")] = 10,
+    queries: Annotated[int, typer.Option("--queries", min=1, help="How many are asked.")] = 10,
+    preset: Annotated[str, typer.Option("--preset", help="Parameters of the proofs.")] = "standard",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The main job: commit to vectors, search, prove, verify; every answer is verified."""
+    from octoproof.cli.workloads import measure_queries
+
+    report = measure_queries(vectors, rows, dimension, segment_rows, k, queries, preset, threads)
+    if as_json:
+        print_json(report)
+        return
+    title = f"{report['rows']:,} x {report['dimension']}, {report['segments']} segments, k = {k}, {preset}"
+    steps = [(name, s["min"], s["p50"], s["p95"]) for name, s in report["seconds"].items()]
+    print_table(("seconds", "min", "P50", "P95"), steps, title)
+    print(f"receipts of {report['receipt_bytes']:,} bytes, memory {megabytes(report['peak_rss_bytes'])} MB")
+
+
+@app.command("plot")
+def plot(
+    reports: Annotated[list[Path], typer.Argument(help="Results of `bench compare --json`.")],
+    out: Annotated[Path, typer.Option("--out", help="The picture: .png or .svg.")],
+) -> None:
+    """Draws the phases of both provers side by side."""
+    from octoproof.cli.plots import draw_comparisons
+
+    draw_comparisons(reports, out)
+    print(f"wrote {out}")
 
 
 @app.command("cpu")

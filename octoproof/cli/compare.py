@@ -51,14 +51,19 @@ class Side:
 
 
 def compare(
-    spec: dict[str, Any], oracle: Path, threads: int, rounds: int, note: Callable[[str], None]
+    spec: dict[str, Any], trace: bytes | None, oracle: Path, threads: int, rounds: int, note: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Runs both provers `rounds` times and returns the report. Raises VerificationError if their proofs differ."""
+    """Runs both provers `rounds` times and returns the report; `trace` goes with AIRs that bring no columns.
+
+    Raises VerificationError if their proofs differ."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory(prefix="octoproof-bench-") as folder:
         spec_file, ours_file, stwo_file = (Path(folder) / name for name in ("spec.json", "ours.json", "stwo.json"))
         spec_file.write_text(json.dumps(spec))
-        repeat = ("--repeat", str(RUNS_PER_PROCESS), "--json")
+        repeat = ["--repeat", str(RUNS_PER_PROCESS), "--json"]
+        if trace is not None:
+            (Path(folder) / "trace.bin").write_bytes(trace)
+            repeat += ["--trace", str(Path(folder) / "trace.bin")]
         stwo_command = [str(oracle), "prove", "--spec", str(spec_file), "--out", str(stwo_file), *repeat]
         ours_command = [sys.executable, "-m", "octoproof", "stark", "prove", str(spec_file), "--out", str(ours_file)]
         ours_command += ["--threads", str(threads), *repeat]

@@ -42,9 +42,10 @@ class Arrays:
 def load_arrays(path: str | os.PathLike[str]) -> Arrays:
     """Reads `vectors`, `ids`, and `labels` or `words`; other arrays are left alone. Raises VectorError, OSError."""
     try:
-        loaded = np.load(path, allow_pickle=False)
+        # Mapped, because a file that is read is first allocated at the size that its header claims.
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return Arrays(loaded)
+            return Arrays(np.array(loaded))
         with loaded as archive:
             if "vectors" not in archive:
                 raise VectorError(f"{path}: no array `vectors`, only {', '.join(archive.files)[:200]}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from air.check import imbalances, violations
@@ -68,6 +68,7 @@ def test_public_terms_take_part_in_the_balance():
 def test_no_cell_of_row_fib_is_free(column, row, change):
     made, pre, main = columns(ROW_FIB)
     row %= len(main[column])
+    assume(not (column % 3 == 1 and row == len(main[column]) - 1))  # y on the last row, declared free
     main[column][row] = (int(main[column][row]) + change) % P
     assert violations(made.air, pre, main)
 

@@ -286,6 +286,11 @@ def test_e22_security_is_demanded_by_the_verifier(reference: Any) -> None:
     for demand in ({}, {"min_conjectured": 6.0}, {"min_conjectured": 0.0, "min_proven": 60.0}):
         with pytest.raises(SecurityError):
             verify(data, ACCEPTED, **demand)
+    # Before any work is done for it: the proof is not even looked at.
+    false = receipt(reference, Fibonacci(5, 3), PRESETS["test"], Fibonacci(5, 4))
+    for demand in ({}, {"min_conjectured": 0.0, "min_proven": 60.0}):
+        with pytest.raises(SecurityError):
+            verify(false, ACCEPTED, **demand)
 
 
 def test_e22_statements_are_encoded_once(reference: Any) -> None:

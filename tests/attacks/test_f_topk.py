@@ -282,6 +282,13 @@ def test_f30_stale_snapshot(part: Any) -> None:
     refusal(PreprocessedRootError, *forged)
 
 
+def test_f30_a_config_that_the_snapshot_was_not_committed_for(part: Any) -> None:
+    """Without a root for this blow-up there is nothing to compare tree 0 with."""
+    honest = [part(c, s) for c, s in zip(claims(world()), world().segments, strict=True)]
+    config = replace(CONFIG, log_blowup_factor=2)
+    refusal(StatementError, *(replace(p, proof=replace(p.proof, config=config)) for p in honest))
+
+
 def test_f30_duplicate_ids(part: Any) -> None:
     """One vector told twice would take two places."""
     claim = claims(world())[0]

@@ -38,7 +38,8 @@ DATA = ("tests/fixtures", "tests/vectors", "tests/differential", "docs")
 TESTS = ("tests/verifier", "tests/attacks")
 SLOWEST = "not (test_every_list or 70queries or test_every_kind_of_leaf or test_every_byte_counts)"
 CHECKS = re.compile(r"(_?(check|same|canonical|hashes|within|demand|need|verify|end|header)($|_)\w*)$")
-EDGES, LINT = "tests/attacks/test_edges.py", "tests/attacks/test_b_parsing.py"
+EDGES = ["tests/attacks/test_edges.py", "tests/attacks/test_edges_files.py"]
+LINT = ["tests/attacks/test_b_parsing.py"]
 # Which tests are the likeliest to fail; all others follow.
 NEAREST = {
     "channel.py": ["tests/verifier/test_vectors.py", "tests/attacks/test_a_transcript.py"],
@@ -186,9 +187,9 @@ class Copy:
     def tests_for(self, mutation: Mutation) -> tuple[list[str], list[str], list[str]]:
         """The quickest tests, the nearest, and all others."""
         first = LINT if mutation.kind == "strict" else EDGES
-        near = [t for t in NEAREST.get(mutation.file, []) if t != first and (self.folder / t).exists()]
+        near = [t for t in NEAREST.get(mutation.file, []) if t not in first and (self.folder / t).exists()]
         rest = [str(p.relative_to(self.folder)) for t in TESTS for p in sorted((self.folder / t).glob("test_*.py"))]
-        return [first], near, [t for t in rest if t not in (first, *near)]
+        return first, near, [t for t in rest if t not in (*first, *near)]
 
     def _passes(self, tests: Sequence[str]) -> bool:
         # Byte code of a file of the same size, written in the same second, would be taken for the old one.

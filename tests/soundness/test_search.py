@@ -63,7 +63,8 @@ def test_the_sample_itself_holds(name: str) -> None:
 def test_free_cells_are_the_declared_ones(name: str) -> None:
     w = witness(name)
     columns = sampled(all_columns(w.air), 3) if w.wide else None
-    found = find_freedoms(w.air, w.pre, w.main, w.public, columns=columns, budget=6 if w.wide else 25)
+    budget = 6 if w.wide else 25 if w.public else 60  # mending one column along 16 rows takes some thirty steps
+    found = find_freedoms(w.air, w.pre, w.main, w.public, columns=columns, budget=budget)
     assert [str(f) for f in found if not f.reason] == []
     assert {(f.component, grouped(f.column)) for f in found} == declared(w.air, public=False)
 
