@@ -322,6 +322,30 @@ def nodes(children: Layer, reduced: bool, workers: Workers = INLINE) -> Layer:
     return _layer(_hash_pairs, (children.ctypes.data, children.strides[0] // 4), n, reduced, workers)
 
 
+@kernel
+def _hash_summit(children, children_stride, n, out, reduced):
+    """All layers above one of n digests; out is (log2 n, 8, stride), the lowest first. Lanes beyond a layer's end hash
+    whatever lies there, and nobody reads them."""
+    stride = out.shape[2]
+    for level in range(out.shape[0]):
+        n //= 2
+        target = np.intp(out.ctypes.data) + 32 * stride * level
+        _hash_pairs(children, children_stride, 0, (n + 15) // 16 * 16, target, stride, reduced)
+        children, children_stride = target, stride
+
+
+def summit(children: Layer, reduced: bool) -> list[Layer]:
+    """The layers above one of few digests up to the root, the lowest first: one call for all, since calls would cost
+    more than hashes."""
+    n = children.shape[1]
+    if n % 32:
+        children = np.stack([_padded(row, 32) for row in children])
+    levels = n.bit_length() - 1
+    out = np.zeros((levels, 8, max(32, n // 2)), dtype=np.uint32)
+    _hash_summit(children.ctypes.data, children.strides[0] // 4, n, out, reduced)
+    return [out[level, :, : n >> (level + 1)] for level in range(levels)]
+
+
 def digest(layer: Layer, index: int) -> bytes:
     """The 32 bytes of one digest of a layer."""
     return layer[:, index].astype("<u4").tobytes()

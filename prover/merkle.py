@@ -18,7 +18,8 @@ from prover.threads import INLINE, Workers
 Hash = bytes | int
 REDUCED, POSEIDON = "blake2s_m31", "poseidon252"
 HASH_NAMES = ("blake2s", REDUCED, POSEIDON)
-HIDDEN_LEVELS, HIDDEN_FROM = 4, 12  # trees of at least this height hide so many layers
+HIDDEN_LEVELS, HIDDEN_FROM = 4, 16  # trees of at least this height hide so many layers
+SUMMIT = 1 << 10  # digests of the layer from which on all layers are hashed in one go
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class _Hashing:
     packed_leaves: Callable[..., Any]
     rows: Callable[..., Any]
     nodes: Callable[..., Any]
+    summit: Callable[[Any], list[Any]]
     digest: Callable[[Any, int], Hash]
 
 
 def _blake2s(reduced: bool) -> _Hashing:
-    functions = (blake2s.leaves, blake2s.packed_leaves, blake2s.rows, blake2s.nodes)
+    functions = (blake2s.leaves, blake2s.packed_leaves, blake2s.rows, blake2s.nodes, blake2s.summit)
     return _Hashing(*(partial(function, reduced=reduced) for function in functions), blake2s.digest)
 
 
@@ -41,7 +43,12 @@ _HASHING = {
     "blake2s": _blake2s(False),
     REDUCED: _blake2s(True),
     POSEIDON: _Hashing(
-        poseidon252.leaves, poseidon252.packed_leaves, poseidon252.rows, poseidon252.nodes, poseidon252.digest
+        poseidon252.leaves,
+        poseidon252.packed_leaves,
+        poseidon252.rows,
+        poseidon252.nodes,
+        poseidon252.summit,
+        poseidon252.digest,
     ),
 }
 
@@ -158,8 +165,9 @@ def commit(
         layers = [hashing.packed_leaves(ordered, workers=workers, levels=hidden)]
     else:
         layers = [hashing.leaves(ordered, height, workers=workers, levels=hidden)]
-    while layers[-1].shape[1] > 1:
+    while layers[-1].shape[1] > SUMMIT:
         layers.append(hashing.nodes(layers[-1], workers=workers))
+    layers += hashing.summit(layers[-1])
     return MerkleTree(hash_name, tuple(reversed(layers)), tuple(ordered), packed, hidden)
 
 

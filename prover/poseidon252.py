@@ -62,6 +62,15 @@ def nodes(children: Layer, workers: Workers = INLINE) -> Layer:
     return out[:, :n]
 
 
+def summit(children: Layer) -> list[Layer]:
+    """The layers above this one up to the root, the lowest first."""
+    out: list[Layer] = []
+    while children.shape[1] > 1:
+        children = nodes(children)
+        out.append(children)
+    return out
+
+
 def digest(layer: Layer, index: int) -> int:
     """One digest of a layer as an integer."""
     return int.from_bytes(layer[:, index].astype("<u8").tobytes(), "little")

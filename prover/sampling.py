@@ -8,6 +8,7 @@ delayed reduction, then the group's sums are scaled by its secure factor, and th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,16 @@ def basis(factors: Sequence[QM31]) -> npt.NDArray[np.uint64]:
     return out
 
 
+@lru_cache(maxsize=8)
+def _bases(
+    factors: tuple[QM31, ...], lane_bits: int, row_bits: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The bases of the lanes, the rows and the groups; several trees are sampled at the same point."""
+    parts = (factors[:lane_bits], factors[lane_bits : lane_bits + row_bits], factors[lane_bits + row_bits :])
+    lanes, rows, groups = (basis(part) for part in parts)
+    return lanes, rows.astype(np.uint32), groups.astype(np.uint32)
+
+
 def evaluate_at(
     coefficients: Columns, log_size: int, factors: Sequence[QM31], workers: Workers = INLINE
 ) -> npt.NDArray[np.uint32]:
@@ -90,12 +101,10 @@ def evaluate_at(
         raise ValueError("one factor for each bit of the coefficient's index")
     lane_bits = min(log_size, _LANE_BITS)
     row_bits = min(log_size - lane_bits, _ROW_BITS)
-    lane_basis = basis(factors[:lane_bits])
+    lane_basis, rows, groups = _bases(tuple(factors), lane_bits, row_bits)
     if log_size < _LANE_BITS:
         lane_values = arrays.secure(np.stack([np.asarray(c, dtype=np.uint64) for c in coefficients]))
     else:
-        rows = basis(factors[lane_bits : lane_bits + row_bits]).astype(np.uint32)
-        groups = basis(factors[lane_bits + row_bits :]).astype(np.uint32)
         places = addresses(coefficients)
         sums = np.empty((len(places), 4, 16), dtype=np.uint32)
         grain = max(1, (1 << 18) >> log_size)

@@ -228,6 +228,14 @@ def test_b11_json_of_another_type(literal: str, key: str, case: Any) -> None:
         proof_from_json(text[:start] + literal + text[end:], "blake2s")
 
 
+@pytest.mark.parametrize("literal", ["1.5", "NaN", "1e0"])
+def test_b11_a_float_is_not_null(literal: str, case: Any) -> None:
+    """Where null is allowed, a reader that takes floats for nothing would take this for no lifting."""
+    text = proof_to_json(case("wide_fib_5x4_default").proof, "blake2s")
+    with pytest.raises(ParseError):
+        proof_from_json(text.replace('"lifting_log_size":null', f'"lifting_log_size":{literal}'), "blake2s")
+
+
 def test_b11_duplicate_and_unknown_keys(case: Any) -> None:
     text = proof_to_json(case("wide_fib_5x4_default").proof, "blake2s")
     for bad in (

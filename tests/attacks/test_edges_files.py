@@ -41,6 +41,12 @@ def test_names_and_texts() -> None:
         load_json("[1] ", "test", 3)
     with pytest.raises(ParseError, match="nested too deeply"):
         load_json("[" * 100_000, "test", 100_000)
+    for text in ("", "nothing", "1" * 5000, b"\xff", "[1,]"):
+        with pytest.raises(ParseError, match="not JSON"):
+            load_json(text, "test", 5000)
+    for text in ("[1.5]", "[1e3]", "[NaN]", "[-Infinity]"):
+        with pytest.raises(ParseError, match="not an integer"):
+            load_json(text, "test", 100)
     assert fields({"a": 1, "b": 2}, "test", ("a",), ("b",)) == {"a": 1, "b": 2}
     with pytest.raises(ParseError):
         fields({"a": 1, "c": 2}, "test", ("a",), ("b",))
