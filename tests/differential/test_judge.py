@@ -73,7 +73,7 @@ def test_many_mutants(oracle: Path) -> None:
 def test_every_leaf_of_a_proof(name: str) -> None:
     judge = judging()
     report = judge.judge(judge.walk([judge.load(name)], random.Random(6)))
-    assert report.mutants > 500
+    assert report.mutants > 400
     assert not report.findings
 
 

@@ -88,8 +88,9 @@ def test_vectors(vectors: Callable[[str], Any]) -> None:
     assert packed > 0
 
 
-def test_many_pieces_and_hidden_layers(columns: Make) -> None:
+def test_many_pieces_and_hidden_layers(columns: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """More positions than a piece on two threads, columns of all sizes; layers that are left out change nothing."""
+    monkeypatch.setattr(merkle, "HIDDEN_FROM", 12)
     own = [columns(k, 1 << size) for k, size in enumerate([1, 3, 12, 5, 11, 12, 2, 8, 12])]
     ordered = sorted(own, key=len)
     whole = poseidon252.leaves(ordered, 12)
