@@ -15,7 +15,7 @@ constraints: half as wide as canonical ones, twice as many products fit in a sum
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -24,8 +24,11 @@ from air.layout import SECURE, ComponentLayout
 from prover import emit, jit
 from prover.emit import LANES, U32, U64, VECTOR, Value, Wide
 
-_ARGUMENTS = 8
-_FORMAT = 2  # raise when the emitted code changes: older objects on disk are then not found
+_TABLES = ("columns", "shifts", "parameters", "secure", "weights", "out")
+_BLOCK = 1 << 10  # points that all parts of a kernel go through before the next ones
+_MAX_COST = 500  # nodes of one part
+_LOOKUP_COST = 40  # what a value of a lookup adds, in nodes
+_FORMAT = 4  # raise when the emitted code changes: older objects on disk are then not found
 _POINTER = ir.PointerType()
 
 
@@ -103,6 +106,10 @@ class _Block:
     def scalar(self, table: str, index: int) -> Value:
         pointer = self.b.gep(self.args[table], [ir.Constant(U64, index)], source_etype=U32)
         return emit.broadcast(self.b, self.b.load(pointer, typ=U32, align=4))
+
+    def output(self, index: int) -> Value:
+        """Where the 16 values of an output column go."""
+        return self.b.gep(self.address("out", index), [self.at], source_etype=U32)
 
     def weight(self, index: int) -> Value:
         """One signed 64-bit weight in all lanes, marked as having 32 significant bits."""
@@ -209,58 +216,117 @@ class _Block:
         return emit.secure_sub(b, emit.secure_mul(b, step, denominator), numerator)
 
 
-def _emit_composition(block: _Block) -> None:
-    b, component = block.b, block.component
+def _emit_constraints(block: _Block, items: Sequence[int]) -> None:
+    """Adds the weighted constraints of these indices (the interaction columns' come last) to the four outputs."""
+    b, own = block.b, len(block.component.constraints)
     totals: list[Wide] = [(emit.splat(0, emit.HALVES),) * 2 for _ in range(SECURE)]  # type: ignore[misc]
-    for index, root in enumerate(component.constraints):
-        even, odd = emit.centred(b, block.node(root))
+    for count, index in enumerate(i for i in items if i < own):
+        even, odd = emit.centred(b, block.node(block.component.constraints[index]))
         for k in range(SECURE):
             weight = block.weight(SECURE * index + k)
             term = (b.mul(even, weight), b.mul(odd, weight))
-            full = index and index % emit.MAX_CENTRED_TERMS == 0
+            full = count and count % emit.MAX_CENTRED_TERMS == 0
             totals[k] = emit.wide_add(b, emit.signed_fold(b, totals[k]) if full else totals[k], term)
     sums = [emit.signed_reduce(b, total) for total in totals]
-    for index in range(component.n_interaction):
+    for index in (i - own for i in items if i >= own):
         weight = block.secure(block.inputs.weights + index)
         sums = emit.secure_add(b, sums, emit.secure_mul(b, block.logup_constraint(index), weight))
     for k in range(SECURE):
-        pointer = b.gep(block.address("out", k), [block.at], source_etype=U32)
+        pointer = block.output(k)
         b.store(emit.add(b, b.load(pointer, typ=VECTOR, align=4), sums[k]), pointer, align=4)
 
 
-def _emit_fractions(block: _Block) -> None:
+def _emit_fractions(block: _Block, items: Sequence[int]) -> None:
+    """Writes the interaction columns of these indices, each on top of the one before it."""
     b = block.b
-    running: list[Value] | None = None
-    for index in range(block.component.n_interaction):
+    for index in items:
         numerator, denominator = block.batch(index)
-        quotient = emit.secure_mul(b, numerator, emit.secure_inverse(b, denominator))
-        running = quotient if running is None else emit.secure_add(b, running, quotient)
+        total = emit.secure_mul(b, numerator, emit.secure_inverse(b, denominator))
+        if index:
+            before = [b.load(block.output(SECURE * (index - 1) + k), typ=VECTOR, align=4) for k in range(SECURE)]
+            total = emit.secure_add(b, total, before)
         for k in range(SECURE):
-            pointer = b.gep(block.address("out", SECURE * index + k), [block.at], source_etype=U32)
-            b.store(running[k], pointer, align=4)
+            b.store(total[k], block.output(SECURE * index + k), align=4)
 
 
-_EMITTERS: dict[str, Callable[[_Block], None]] = {"composition": _emit_composition, "fractions": _emit_fractions}
+_EMITTERS: dict[str, Callable[[_Block, Sequence[int]], None]] = {
+    "composition": _emit_constraints,
+    "fractions": _emit_fractions,
+}
+
+
+def _parts(component: ComponentLayout, kind: str) -> list[list[int]]:
+    """Constraints (or batches) in runs that are compiled on their own: compile time grows faster than code."""
+    roots = [[c] for c in component.constraints] if kind == "composition" else []
+    roots += [[i for f in batch for i in (f.multiplicity, *f.values)] for batch in component.batches]
+    lookups = len(roots) - component.n_interaction
+    parts: list[list[int]] = []
+    known: set[int] = set()
+    cost = _MAX_COST
+    for index, own in enumerate(roots):
+        needed = _closure(component, own) - known
+        added = len(needed) + (_LOOKUP_COST * len(own) if index >= lookups else 1)
+        if cost + added > _MAX_COST:
+            parts.append([])
+            needed, cost = _closure(component, own), 0
+            known = set()
+        parts[-1].append(index)
+        known |= needed
+        cost += added
+    return parts
+
+
+def _closure(component: ComponentLayout, roots: Sequence[int]) -> set[int]:
+    """The nodes that these depend on, themselves included."""
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        index = stack.pop()
+        if index not in seen:
+            seen.add(index)
+            if component.nodes[index][0] in ("add", "sub", "mul", "neg"):
+                stack.extend(component.nodes[index][1:])
+    return seen
 
 
 def _module(component: ComponentLayout, kind: str) -> ir.Module:
+    """The loop over the points. If it has parts, `kernel` goes block by block and calls every part for a block while
+    its columns are near."""
     module = ir.Module(name=kind)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [U64, U64] + [_POINTER] * 6), name="kernel")
-    names = ("start", "stop", "columns", "shifts", "parameters", "secure", "weights", "out")
-    args = dict(zip(names, function.args, strict=True))
+    signature = ir.FunctionType(ir.VoidType(), [U64, U64] + [_POINTER] * len(_TABLES))
+    functions: list[ir.Function] = []
+    parts = _parts(component, kind)
+    for number, items in enumerate(parts):
+        part = ir.Function(module, signature, name=f"part{number}" if len(parts) > 1 else "kernel")
+        _loop(part, LANES, lambda b, args, at, items=items: _EMITTERS[kind](_Block(component, b, args, at), items))
+        functions.append(part)
+
+    def call_parts(b: ir.IRBuilder, args: dict[str, Value], at: Value) -> None:
+        following = b.add(at, ir.Constant(U64, _BLOCK))
+        end = b.select(b.icmp_unsigned("<", following, args["stop"]), following, args["stop"])
+        for part in functions:
+            b.call(part, [at, end, *(args[name] for name in _TABLES)])
+
+    if len(parts) > 1:
+        _loop(ir.Function(module, signature, name="kernel"), _BLOCK, call_parts)
+    return module
+
+
+def _loop(function: ir.Function, step: int, body: Callable[[ir.IRBuilder, dict[str, Value], Value], None]) -> None:
+    """for (at = start; at < stop; at += step) body"""
+    args = dict(zip(("start", "stop", *_TABLES), function.args, strict=True))
     entry, loop, done = (function.append_basic_block(name) for name in ("entry", "loop", "done"))
     b = ir.IRBuilder(entry)
     b.cbranch(b.icmp_unsigned("<", args["start"], args["stop"]), loop, done)
     b.position_at_end(loop)
     at = b.phi(U64)
     at.add_incoming(args["start"], entry)
-    _EMITTERS[kind](_Block(component, b, args, at))
-    following = b.add(at, ir.Constant(U64, LANES))
+    body(b, args, at)
+    following = b.add(at, ir.Constant(U64, step))
     at.add_incoming(following, loop)
     b.cbranch(b.icmp_unsigned("<", following, args["stop"]), loop, done)
     b.position_at_end(done)
     b.ret_void()
-    return module
 
 
 _loaded: dict[tuple[str, str], Callable[..., None]] = {}
@@ -270,6 +336,8 @@ def kernel(component: ComponentLayout, kind: str) -> Callable[..., None]:
     """The compiled kernel, `composition` or `fractions`, of a component's structure. Thread-safe."""
     key = (component.structure, kind)
     if key not in _loaded:
-        engine = jit.library().load(kind, (_FORMAT, component.structure), lambda: _module(component, kind))
-        _loaded[key] = jit.function(engine, "kernel", _ARGUMENTS)
+        # The code is straight and already shares what it can: LLVM's passes would only cost time.
+        key_on_disk = (_FORMAT, component.structure)
+        engine = jit.library().load(kind, key_on_disk, lambda: _module(component, kind), optimise=False)
+        _loaded[key] = jit.function(engine, "kernel", 2 + len(_TABLES))
     return _loaded[key]

@@ -14,7 +14,8 @@ from prover.prove import prove
 from verifier.config import PRESETS
 
 MEASURE = """
-import json, resource, sys
+import json, sys
+from pathlib import Path
 from air.statements.native import native
 from prover.cpu import CpuBackend
 from prover.memory import estimate
@@ -24,7 +25,9 @@ made = native(json.loads(sys.argv[1]))
 columns = made.main()
 prove(made.air, made.preprocessed(), columns, config=PRESETS["bench"], backend=CpuBackend(1),
       statement_u64=made.statement_u64)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, estimate(made.air, PRESETS["bench"]))
+# Not getrusage: that would count what the parent held when it forked.
+(peak,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+print(int(peak) * 1024, estimate(made.air, PRESETS["bench"]))
 """
 
 
