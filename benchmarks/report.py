@@ -1,0 +1,108 @@
+"""Writes the tables of docs/performance.md from benchmarks/results, and draws docs/performance.png.
+
+    python benchmarks/report.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
+TARGETS = {
+    "wide_fib_20": 0.50,
+    "wide_fib_20_2_threads": 0.50,
+    "wide_fib_18": 0.55,
+    "wide_fib_18_2_threads": 0.55,
+    "wide_fib_16": 0.70,
+    "wide_fib_16_2_threads": 0.70,
+    "plonk_18": 0.70,
+    "range_check_18": 0.70,
+    "poseidon2_13": 0.70,
+}
+DRAWN = ("wide_fib_20", "wide_fib_18", "wide_fib_16", "plonk_18", "range_check_18")
+
+
+def tables() -> dict[str, str]:
+    """Every generated block of the page, by the name of its marker."""
+    return {"stwo": _stwo(), "phases": _phases("wide_fib_20"), "kernels": _kernels(), "jobs": _jobs()}
+
+
+def render(page: str) -> str:
+    """The page with its generated blocks replaced."""
+    for name, table in tables().items():
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = block.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", page)
+    return page
+
+
+def _load(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_bytes())
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _stwo() -> str:
+    rows = []
+    for name in (*TARGETS, "wide_fib_12"):
+        d = _load(name)
+        air, target = d["air"], TARGETS.get(name)
+        memory = f"{d['ours']['peak_rss_bytes'] / 1e6:,.0f} / {d['stwo']['peak_rss_bytes'] / 1e6:,.0f}"
+        times = [f"{d[side]['best_ms']:,.0f}" for side in ("ours", "stwo")]
+        wanted = "" if target is None else f"{target:.2f}"
+        work = f"{air['name']} 2^{air['log_size']}"
+        rows.append([work, str(d["threads"]), *times, f"**{d['ratio']:.2f}**", wanted, memory])
+    return _table(["work", "threads", "ours, ms", "Stwo, ms", "ratio", "target", "MB, ours / Stwo"], rows)
+
+
+def _phases(name: str) -> str:
+    d = _load(name)
+    rows = [
+        [p["name"], f"{p['ours_ms'] or 0:,.1f}", f"{p['stwo_ms'] or 0:,.1f}"]
+        for p in d["phases"]
+        if p["name"] != "grind"
+    ]
+    return _table(["phase", "ours, ms", "Stwo, ms"], rows)
+
+
+def _kernels() -> str:
+    rows = [
+        [k["kernel"], f"{k['elements']:,}", f"{k['ms']:,.1f}", f"{k['millions_per_s']:,.0f}"] for k in _load("kernels")
+    ]
+    return _table(["kernel", "elements", "ms", "M/s"], rows)
+
+
+def _jobs() -> str:
+    rows = []
+    for name in ("query_made_up_64k", "query_made_up_1m"):
+        d = _load(name)
+        s = d["seconds"]
+        steps = [s[step] for step in ("search", "prove", "verify")]
+        spread = [f"{step['min']:.3f} / {step['p50']:.3f} / {step['p95']:.3f}" for step in steps]
+        sizes = [f"{d['receipt_bytes']:,}", f"{d['peak_rss_bytes'] / 1e6:,.0f}"]
+        rows.append([f"{d['rows']:,} x {d['dimension']}", f"{s['build']['min']:.1f}", *spread, *sizes])
+    v = _load("verify_20")
+    text = _table(["vectors", "build, s", "search, s", "prove, s", "verify, s", "receipt, bytes", "MB"], rows)
+    return text + (
+        f"\n\nVerification of wide_fib 100 x 2^20 with the `{v['preset']}` preset: {v['warm_ms']:.1f} ms warm "
+        f"(median {v['warm_median_ms']:.1f} ms), {v['process_ms']:.0f} ms as a process of its own, "
+        f"{v['proof_bytes']:,} bytes."
+    )
+
+
+def main() -> None:
+    from octoproof.cli.plots import draw_comparisons
+    from octoproof.files import write_atomically
+
+    write_atomically(PAGE, render(PAGE.read_text()))
+    draw_comparisons([RESULTS / f"{name}.json" for name in DRAWN], PAGE.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
