@@ -26,8 +26,13 @@ def load_json(text: str | bytes, where: str, limit: int) -> Any:
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) != len(pairs):
-        raise ParseError(f"JSON object with a duplicate key among {', '.join(sorted(out))[:120]}")
+        raise ParseError(f"JSON object with a duplicate key among {', '.join(map(shown, sorted(out)))[:120]}")
     return out
+
+
+def shown(key: str) -> str:
+    """A key as a message names it: a stranger's may hold line breaks, so only plain ones stand as they are."""
+    return key if key.isidentifier() else repr(key)
 
 
 def _no_float(text: str) -> NoReturn:
@@ -43,7 +48,7 @@ def fields(value: Any, where: str, names: Sequence[str], optional: Sequence[str]
             raise ParseError(f"{where}.{name}: missing")
     for name in value:
         if name not in names and name not in optional:
-            raise ParseError(f"{where}.{str(name)[:60]}: unknown field")
+            raise ParseError(f"{where}.{shown(name)[:60]}: unknown field")
     return value
 
 

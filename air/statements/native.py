@@ -118,4 +118,5 @@ def _limit_columns(widths: Iterable[int]) -> None:
 def _only(doc: Mapping[str, Any], *known: str) -> None:
     unknown = set(doc) - set(known)
     if unknown:
-        raise AirError(f"air.{min(unknown)}: unknown field")
+        name = min(unknown)
+        raise AirError(f"air.{name if name.isidentifier() else repr(name)[:60]}: unknown field")

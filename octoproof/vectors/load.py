@@ -20,7 +20,8 @@ _UNREADABLE = (
     ValueError,
     OverflowError,
     EOFError,
-    RuntimeError,  # and NotImplementedError, a kind of it
+    RuntimeError,  # which has NotImplementedError under it
+    SyntaxError,  # NumPy parses a header's type as Python
     KeyError,
     MemoryError,  # a header may claim any shape
     struct.error,
