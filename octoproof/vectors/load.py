@@ -49,8 +49,9 @@ def load_arrays(path: str | os.PathLike[str]) -> Arrays:
             return Arrays(np.array(loaded))
         with loaded as archive:
             if "vectors" not in archive:
-                raise VectorError(f"{path}: no array `vectors`, only {', '.join(archive.files)[:200]}")
+                raise VectorError(f"{path}: no array `vectors`, only {', '.join(map(repr, archive.files))[:200]}")
             named = next((archive[name] for name in ("labels", "words") if name in archive), None)
             return Arrays(archive["vectors"], archive.get("ids"), named)
     except _UNREADABLE as error:
-        raise VectorError(f"{path}: not a .npy or .npz file that can be read: {str(error)[:200]}") from None
+        reason = " ".join(str(error).split())[:200]
+        raise VectorError(f"{path}: not a .npy or .npz file that can be read: {reason}") from None
