@@ -21,7 +21,8 @@ _UNREADABLE = (
     OverflowError,
     EOFError,
     RuntimeError,  # which has NotImplementedError under it
-    SyntaxError,  # NumPy parses a header's type as Python
+    SyntaxError,  # NumPy parses a header as Python, and compares its keys
+    TypeError,
     KeyError,
     MemoryError,  # a header may claim any shape
     struct.error,
