@@ -129,12 +129,12 @@ def problem(parser: Parser, data: bytes) -> str | None:
     return f"{took:.1f} s for {len(data)} bytes" if took > SLOW_S * (1 + len(data) / MEGABYTE) else None
 
 
-def fuzz(name: str, seconds: float, seed: int = 0) -> tuple[int, dict[str, bytes]]:
-    """(inputs tried, findings by their last line)."""
+def fuzz(name: str, seconds: float, seed: int = 0, most: float = float("inf")) -> tuple[int, dict[str, bytes]]:
+    """(inputs tried, findings by their last line). The first `most` inputs of a seed are the same everywhere."""
     parser, rng, findings = PARSERS[name], random.Random(seed), dict[str, bytes]()
     seeds = [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
     end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end and count < most:
         data = rng.choice(seeds)
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             data = _mutated(data, seeds, parser.is_json, rng)

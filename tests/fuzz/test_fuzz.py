@@ -46,7 +46,7 @@ def test_the_corpus(name: str) -> None:
 
 @pytest.mark.parametrize("name", fuzz.PARSERS)
 def test_some_seconds(name: str) -> None:
-    count, findings = fuzz.fuzz(name, SECONDS, seed=1)
+    count, findings = fuzz.fuzz(name, SECONDS, seed=1, most=2_000)
     assert findings == {}
     assert count > 10
 
@@ -54,7 +54,8 @@ def test_some_seconds(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", fuzz.PARSERS)
 def test_a_minute(name: str) -> None:
-    assert fuzz.fuzz(name, 60, seed=2)[1] == {}
+    # So many inputs and no more: what is found must not depend on how fast a machine is.
+    assert fuzz.fuzz(name, 60, seed=2, most=20_000)[1] == {}
 
 
 NUMBER = "9" * 4000
