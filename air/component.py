@@ -176,6 +176,7 @@ def _trace(component: Component, places: list[int], relations: list[str]) -> Com
     masks = [tuple(sorted(o)) or (0,) for o in offsets]
     read = sorted({graph.nodes[i][1] for i in needed if graph.nodes[i][0] == "pre"})
     number = {old: new for new, old in enumerate(needed)}
+    preprocessed = column_names(component, "pre")
     nodes = tuple(_final(graph.nodes[i], masks, read, number) for i in needed)
     return ComponentLayout(
         name=component.name,
@@ -188,7 +189,7 @@ def _trace(component: Component, places: list[int], relations: list[str]) -> Com
         batch=component.batch,
         parameters=parameter_values(component),
         column_names=tuple(names),
-        preprocessed_names=tuple(column_names(component, "pre")[k] for k in read),
+        preprocessed_names=tuple(preprocessed[k] for k in read),
         free=tuple(component.free.items()),
     )
 

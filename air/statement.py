@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from struct import pack
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from air.layout import Air
 from air.relation import PublicTerm
@@ -60,6 +60,26 @@ class Statement(Protocol):
         """The claim for people and JSON."""
 
 
+@runtime_checkable
+class OpenedStatement(Protocol):
+    """A claim about committed data that are shown instead of proven over: hashes say the rest."""
+
+    def encode(self) -> list[int]:
+        """The canonical words, type and version first."""
+
+    def digest(self) -> bytes:
+        """`digest(self.encode())`; 32 bytes."""
+
+    def check(self) -> None:
+        """Raises StatementError where the statement by itself is impossible or out of its bounds."""
+
+    def check_opening(self, opening: bytes) -> None:
+        """Raises StatementError unless the opening shows the claim to be true."""
+
+    def describe(self) -> dict[str, Any]:
+        """The claim for people and JSON."""
+
+
 class StatementType(Protocol):
     """A kind of statement that a verifier's caller may accept."""
 
@@ -67,7 +87,7 @@ class StatementType(Protocol):
     VERSION: int
     NAME: str
 
-    def decode(self, words: Sequence[int]) -> Statement:
+    def decode(self, words: Sequence[int]) -> Statement | OpenedStatement:
         """Inverse of `encode`; reads every version up to VERSION. Raises StatementError."""
 
     def check_together(self, statements: Sequence[Any]) -> None:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from air.layout import Air  # noqa: E402
 from air.statements.native import native  # noqa: E402
-from air.statements.topk import topk_air  # noqa: E402
+from air.statements.topk import TopK, topk_air  # noqa: E402
 from verifier.config import PRESETS  # noqa: E402
 from verifier.security import security  # noqa: E402
 
@@ -44,7 +44,7 @@ def _wide(log_size: int) -> Air:
 
 
 def _topk(log_size: int) -> Air:
-    return topk_air(log_size, "l2", (1,) * 100, 0)
+    return topk_air(TopK(log_size, "l2", (1,) * 100, 0))
 
 
 def rewritten(page: str) -> str:

@@ -8,6 +8,8 @@ from verifier.receipt import registry
 
 def accepted() -> dict[int, StatementType]:
     """By type number."""
+    from air.statements.certify_statement import CERTIFY
     from air.statements.topk_statement import TOPK
+    from octoproof.vectors.opened import OPENED
 
-    return registry(TOPK)
+    return registry(TOPK, OPENED, CERTIFY)

@@ -18,6 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = Path(os.environ.get("OCTOPROOF_ORACLE_SOURCE") or ROOT.parent / "shared" / "stwo-oracle")
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's jobs and verified receipts, nor another test's."""
+    monkeypatch.setenv("OCTOPROOF_STORE", str(tmp_path / "jobs"))
+
+
 @pytest.fixture(scope="session")
 def oracle() -> Path:
     """Path of the Rust oracle (StarkWare's Stwo behind a command line): $OCTOPROOF_ORACLE, else built and cached."""

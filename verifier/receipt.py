@@ -4,7 +4,9 @@
 demands; everything else, AIR, public terms, root of tree 0, transcript words, follows from the statement.
 
     "OCTOPROOF-RECEIPT", version, length of the whole file u64, number of parts
-    per part: statement words; claimed sums; length and bytes of the proof (see `wire`)
+    per part: statement words; form u32, then
+        0, proven: claimed sums; length and bytes of the proof (see `wire`)
+        1, opened: length and bytes of the opening, which the statement's own type reads
 """
 
 from __future__ import annotations
@@ -13,22 +15,24 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from struct import unpack
+from time import perf_counter
 from typing import Any
 
 import air.statement as statements
 from air.field import QM31
-from air.statement import RootKey, Statement, StatementType
+from air.statement import OpenedStatement, RootKey, Statement, StatementType
 from verifier.config import PcsConfig, preset_name
-from verifier.errors import Checks, ParseError, SecurityError, StatementError, VerificationError
+from verifier.errors import Check, Checks, ParseError, SecurityError, StatementError, VerificationError
 from verifier.hashes import hasher
 from verifier.proof import StarkProof
-from verifier.security import Figures, figures
+from verifier.security import OPENING, Figures, figures
 from verifier.spec import Spec
 from verifier.stark import verify_stark
 from verifier.wire import Input, Output, proof_from_wire, proof_to_wire
 
 MAGIC = b"OCTOPROOF-RECEIPT"
-VERSION = 1
+VERSION = 2
+PROVEN, OPENED = 0, 1
 MAX_RECEIPT_BYTES = 512 << 20
 MAX_PARTS = 4096
 MIN_CONJECTURED = 96.0
@@ -45,19 +49,28 @@ class Part:
 
 
 @dataclass(frozen=True)
+class OpenedPart:
+    """One statement, as words, with the data that it is about."""
+
+    statement: tuple[int, ...]
+    opening: bytes
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What the file holds. Nothing in it has been verified."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Part | OpenedPart, ...]
 
 
 @dataclass(frozen=True)
 class PartVerdict:
-    """One valid part: the statement, what its parameters are worth by themselves, and the phases passed."""
+    """One valid part: the statement, what it is worth by itself, and the phases passed. An opened part has neither
+    channel nor config."""
 
-    statement: Statement
-    channel: str
-    config: PcsConfig
+    statement: Statement | OpenedStatement
+    channel: str | None
+    config: PcsConfig | None
     security: Figures
     checks: Checks
 
@@ -80,7 +93,7 @@ class Verdict:
             "version": self.version,
             "parts": [part.statement.describe() for part in self.parts],
             "channel": first.channel,
-            "preset": preset_name(first.config),
+            "preset": None if first.config is None else preset_name(first.config),
             "receipt_hash": self.receipt_hash.hex(),
         }
 
@@ -111,11 +124,16 @@ def write_receipt(receipt: Receipt) -> bytes:
     out = Output()
     out.u32(len(receipt.parts))
     for part in receipt.parts:
-        proof = proof_to_wire(part.proof, part.channel)
         out.u32(len(part.statement), *part.statement)
-        out.felts(part.claimed_sums)
-        out.u32(len(proof))
-        out.raw(proof)
+        if isinstance(part, OpenedPart):
+            out.u32(OPENED, len(part.opening))
+            out.raw(part.opening)
+        else:
+            proof = proof_to_wire(part.proof, part.channel)
+            out.u32(PROVEN)
+            out.felts(part.claimed_sums)
+            out.u32(len(proof))
+            out.raw(proof)
     body, head = out.bytes(), Output()
     head.raw(MAGIC)
     head.u32(VERSION)
@@ -126,21 +144,28 @@ def write_receipt(receipt: Receipt) -> bytes:
 def read_receipt(data: bytes) -> Receipt:
     """Parses without verifying. Raises ParseError, or EncodingError for numbers that are not canonical."""
     source = Input(data, "receipt", MAX_RECEIPT_BYTES)
-    source.header(MAGIC, VERSION)
+    if source.header(MAGIC, VERSION) != VERSION:
+        raise ParseError("receipt: format version 1 is no longer read; prove the answer anew")
     length = source.u64()
     if length != len(data):
         raise ParseError(f"receipt: says it has {length} bytes, the file has {len(data)}")
     count = source.count(12)
     if not 1 <= count <= MAX_PARTS:
         raise ParseError(f"receipt: {count} parts, must be 1 to {MAX_PARTS}")
-    parts = []
-    for _ in range(count):
-        words = source.u32s(source.count(4))
-        sums = source.felts()
-        proof, channel = proof_from_wire(source.raw(source.u32()))
-        parts.append(Part(words, channel, sums, proof))
+    parts = tuple(_read_part(source) for _ in range(count))
     source.end()
-    return Receipt(tuple(parts))
+    return Receipt(parts)
+
+
+def _read_part(source: Input) -> Part | OpenedPart:
+    words, form = source.u32s(source.count(4)), source.u32()
+    if form == OPENED:
+        return OpenedPart(words, source.raw(source.u32()))
+    if form != PROVEN:
+        raise ParseError(f"receipt: a part of form {form}, this reads {PROVEN} and {OPENED}")
+    sums = source.felts()
+    proof, channel = proof_from_wire(source.raw(source.u32()))
+    return Part(words, channel, sums, proof)
 
 
 def verify(
@@ -167,12 +192,13 @@ def verify(
             refused.checks = error.checks
             raise refused from None
     whole = _weakest([part.security for part in parts]).of_parts(len(parts))
-    _demand("conjectured", whole.conjectured, min_conjectured or 0.0)
-    _demand("proven", whole.proven, min_proven)
+    _demanded(whole, min_conjectured or 0.0, min_proven)
     return Verdict(kind.NAME, receipt.parts[0].statement[1], tuple(parts), whole, hashlib.blake2s(data).digest())
 
 
-def _statements(receipt: Receipt, accepted: Mapping[int, StatementType]) -> tuple[StatementType, list[Statement]]:
+def _statements(
+    receipt: Receipt, accepted: Mapping[int, StatementType]
+) -> tuple[StatementType, list[Statement | OpenedStatement]]:
     """The claims of all parts, each in bounds, and together one whole claim."""
     types = {part.statement[:1] for part in receipt.parts}
     if len(types) != 1 or types == {()}:
@@ -193,19 +219,38 @@ def _statements(receipt: Receipt, accepted: Mapping[int, StatementType]) -> tupl
     return kind, claims
 
 
-def _verify_part(part: Part, claim: Statement, min_conjectured: float, min_proven: float) -> PartVerdict:
-    config = part.proof.config
+def _verify_part(
+    part: Part | OpenedPart, claim: Statement | OpenedStatement, min_conjectured: float, min_proven: float
+) -> PartVerdict:
     try:
-        air = claim.air()
+        if isinstance(claim, OpenedStatement):
+            return _verify_opened(part, claim, min_conjectured, min_proven)
+        if isinstance(part, OpenedPart):
+            raise StatementError("statement: has to be proven, but the part only opens data")
+        config, air = part.proof.config, claim.air()
         # The config is the prover's: its limits and its worth come before any work that depends on it.
         config.check_fits(air)
-        worth = figures(config, air)
-        _demand("conjectured", worth.conjectured, min_conjectured)
-        _demand("proven", worth.proven, min_proven)
+        worth = _demanded(figures(config, air), min_conjectured, min_proven)
         spec = statement_spec(claim, part.channel, config, part.claimed_sums)
     except ValueError as error:
         raise StatementError(str(error)) from None
     return PartVerdict(claim, part.channel, config, worth, verify_stark(spec, part.proof))
+
+
+def _verify_opened(
+    part: Part | OpenedPart, claim: OpenedStatement, min_conjectured: float, min_proven: float
+) -> PartVerdict:
+    if not isinstance(part, OpenedPart):
+        raise StatementError("statement: is shown by opening data, but the part has a proof")
+    worth, started = _demanded(OPENING, min_conjectured, min_proven), perf_counter()
+    claim.check_opening(part.opening)
+    return PartVerdict(claim, None, None, worth, (Check("opening", (perf_counter() - started) * 1e3),))
+
+
+def _demanded(worth: Figures, min_conjectured: float, min_proven: float) -> Figures:
+    _demand("conjectured", worth.conjectured, min_conjectured)
+    _demand("proven", worth.proven, min_proven)
+    return worth
 
 
 def _weakest(all_parts: Sequence[Figures]) -> Figures:
@@ -227,6 +272,6 @@ def registry(*kinds: StatementType) -> dict[int, StatementType]:
     return out
 
 
-def digest_of(claims: Sequence[Statement]) -> bytes:
+def digest_of(claims: Sequence[Statement | OpenedStatement]) -> bytes:
     """Blake2s over the digests of all parts: names the whole claim."""
     return hashlib.blake2s(b"".join(claim.digest() for claim in claims)).digest()

@@ -20,14 +20,15 @@ rows, terms or blow-up costs one bit more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log2, sqrt
 
 from air.field import P
 from air.layout import MAX_DEGREE, Air
 from verifier.config import PcsConfig
-from verifier.fri import layer_plan
+from verifier.fri import FriLayer, layer_plan
 from verifier.sampling import sample_counts
 
 FIELD_BITS = 4 * log2(P)
@@ -53,6 +54,10 @@ class Figures:
         return Figures(self.conjectured - less, self.proven - less, self.regime, self.binds)
 
 
+# A receipt part that opens hash trees (blake3, Blake2s) and proves nothing over them.
+OPENING = Figures(128.0, 128.0, "collision resistance", "the hash of the row tree")
+
+
 def security(config: PcsConfig, air: Air) -> dict[str, float | str]:
     """`figures` as people and JSON see them, rounded down to a tenth of a bit."""
     found = figures(config, air)
@@ -64,11 +69,13 @@ def security(config: PcsConfig, air: Air) -> dict[str, float | str]:
     }
 
 
+@lru_cache(maxsize=64)
 def figures(config: PcsConfig, air: Air) -> Figures:
     """Both figures for proofs of this AIR. The config must fit the AIR (`PcsConfig.check_fits`)."""
     degree_log = config.lifting_log(air.log_size) - config.log_blowup_factor
     regimes = [_unique_decoding(config, degree_log), *_johnson(config, degree_log)]
-    scored = [(*_proven(config, air, degree_log, regime), regime.name) for regime in regimes]
+    terms, layers = _quotient_terms(air), layer_plan(config, degree_log)
+    scored = [(*_proven(config, air, degree_log, regime, terms, layers), regime.name) for regime in regimes]
     proven, binds, name = max(scored)
     queries = float(config.pow_bits + config.log_blowup_factor * config.n_queries)
     field = min(FIELD_BITS - degree_log - config.log_blowup_factor, FIELD_BITS - log2(_lookup_degree(air) + 1))
@@ -109,7 +116,9 @@ def _johnson(config: PcsConfig, degree_log: int) -> Iterator[_Regime]:
             yield _Regime("Johnson", gamma, 1 / (2 * gap * sqrt(rate)), per_point, half / sqrt(rate))
 
 
-def _proven(config: PcsConfig, air: Air, degree_log: int, regime: _Regime) -> tuple[float, str]:
+def _proven(
+    config: PcsConfig, air: Air, degree_log: int, regime: _Regime, terms: int, layers: Sequence[FriLayer]
+) -> tuple[float, str]:
     """(bits, the most expensive round). Errors of the rounds are added up."""
     domain_log, field = degree_log + config.log_blowup_factor, 2.0**FIELD_BITS
     errors = {
@@ -117,11 +126,8 @@ def _proven(config: PcsConfig, air: Air, degree_log: int, regime: _Regime) -> tu
         "composition coefficient": regime.list_size * air.n_constraints / field,
         # A function of the circle's L_N has at most N zeros; a constraint of degree 3 over V has fewer than 4 * 2^D.
         "out-of-domain point": regime.list_size * (MAX_DEGREE + 1) * 2.0**degree_log / field,
-        "quotient batching": (_quotient_terms(air) - 1) * regime.exceptional(domain_log) / field,
-        "FRI folding": sum(
-            ((1 << layer.step) - 1) * regime.exceptional(layer.domain_log) / field
-            for layer in layer_plan(config, degree_log)
-        ),
+        "quotient batching": (terms - 1) * regime.exceptional(domain_log) / field,
+        "FRI folding": sum(((1 << layer.step) - 1) * regime.exceptional(layer.domain_log) / field for layer in layers),
         "FRI queries": 2.0 ** -(config.pow_bits - config.n_queries * log2(1 - regime.gamma)),
     }
     return -log2(sum(errors.values())), max(errors, key=lambda name: errors[name])

@@ -69,8 +69,13 @@ def integer_or_null(value: Any, where: str) -> int | None:
 
 
 def string(value: Any, where: str) -> str:
+    """Text that has an encoding: JSON can spell halves of characters that have none."""
     if not isinstance(value, str):
         raise ParseError(f"{where}: must be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ParseError(f"{where}: not a text of whole characters") from None
     return value
 
 

@@ -108,7 +108,8 @@ class Input:
         return tuple(QM31(*values[k : k + 4]) for k in range(0, 4 * count, 4))
 
     def hashes(self, kind: Hasher) -> tuple[Hash, ...]:
-        return tuple(kind.from_bytes(self.raw(_HASH)) for _ in range(self.count(_HASH)))
+        data = self.raw(_HASH * self.count(_HASH))
+        return kind.all_from_bytes([data[k : k + _HASH] for k in range(0, len(data), _HASH)])
 
     def items(self, item_size: int, read: Callable[[Input], Item]) -> tuple[Item, ...]:
         return tuple(read(self) for _ in range(self.count(item_size)))

@@ -1,7 +1,8 @@
-"""Exact top-k over one segment of integer vectors: the live rows with score >= t are emitted, and no others.
+"""Exact top-k over one segment of integer vectors: the eligible rows with score >= t are emitted, and no others.
 
-Tree 0 holds the committed segment, so a query costs four main columns, whatever the dimension. The score is linear in
-tree 0 because the query is public; query and threshold are parameters, so a new query compiles no new kernel.
+Tree 0 holds the committed segment, so a query costs four main columns, whatever the dimension, and two for each filter.
+The score is linear in tree 0 because the query is public; query, threshold and the filters' codes are parameters, so a
+new query compiles no new kernel.
 
 Soundness rests on three things outside this file. The verifier bounds t and computes the public terms
 (`topk_statement`); the values of tree 0 are in range, which whoever has the vectors can recompute; and both together
@@ -11,15 +12,17 @@ keep every |score - t| <= 2^30 - 2, without which a gap that wraps around P woul
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import isqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from air.arrays import inv, m31
 from air.circle import Column, to_storage
-from air.component import Component, build, main, preprocessed
+from air.component import Component, build, main, parameter_values, preprocessed
 from air.expression import Expression, boolean, dot, limbs
 from air.field import P
 from air.layout import Air, PreprocessedColumn
@@ -34,58 +37,86 @@ MAX_DIMENSION = 4096
 RANGE_10 = Relation("range_10")
 RESULT = Relation("result")
 
-Integers = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class TopK(Component):
-    """Selects exactly the live rows whose score is at least the threshold (DESIGN 5)."""
+    """Selects exactly the live rows that pass every filter and whose score is at least the threshold (DESIGN 5).
+
+    `fields` are the payload fields of the segment, `filtered` the indices of those that must have `codes`."""
 
     log_size: int
     metric: str
     query: tuple[int, ...]
     threshold: int
+    fields: int = 0
+    filtered: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()
 
-    parameters = ("query", "threshold")
+    parameters = ("query", "threshold", "codes")
+    free = {"inverse": "where the row is out already, or has the code, nothing is to be inverted"}
     x = preprocessed(count="dimension")  # quantised coordinates, in [-Q, Q]
     norm = preprocessed()  # |x|^2
     id = preprocessed(count=N_ID_LIMBS)  # limbs of 21 bits, low first
     live = preprocessed()  # 1; 0 for padding and deleted rows
+    code = preprocessed(count="fields")  # dictionary codes of payload labels
     selected = main()
     gap = main(count=N_LIMBS)  # how far the row is from the threshold, on its side of it
+    eligible = main(count="n_filters")  # live, and of the right code in this filter and those before it
+    inverse = main(count="n_filters")  # of the difference to the right code
 
     @property
     def dimension(self) -> int:
         return len(self.query)
+
+    @property
+    def n_filters(self) -> int:
+        return len(self.filtered)
 
     def constraints(self, row: Any) -> Iterator[Expression | Lookup]:
         score = dot(row.query, row.x)
         if self.metric == "l2":
             score = 2 * score - row.norm
         above, below = score - row.threshold, row.threshold - score - 1
+        eligible = row.live
         yield boolean(row.live)
+        for k, field in enumerate(self.filtered):
+            other = row.code[field] - row.codes[k]
+            yield other * row.eligible[k]  # no row of another code passes
+            yield eligible * (1 - other * row.inverse[k]) - row.eligible[k]  # and none of this code is left out
+            eligible = row.eligible[k]
         yield boolean(row.selected)  # no row counts a half, or twice
-        yield row.selected * (1 - row.live)  # no dead row is a result
-        # A selected row below the threshold, or a live row above it that is left out, has a negative gap here:
+        yield row.selected * (1 - eligible)  # no dead row is a result
+        # A selected row below the threshold, or an eligible row above it that is left out, has a negative gap here:
         # as an element of the field at least P - 2^30 + 1, which three limbs of 10 bits cannot express.
-        yield row.selected * above + (row.live - row.selected) * below - limbs(row.gap, LIMB_BITS)
+        yield row.selected * above + (eligible - row.selected) * below - limbs(row.gap, LIMB_BITS)
         for limb in row.gap:
             yield RANGE_10.use(limb)
         # Balanced by the verifier's own term for every result it was told: none is invented, none is withheld.
         yield RESULT.use(*row.id, score, times=row.selected)
 
-    def trace(self, scores: Integers, live: npt.NDArray[np.bool_]) -> list[Column]:
-        """`selected` and the gap's limbs in storage order, from scores and live flags in row order.
+    def trace(self, scores: Scores, live: npt.NDArray[np.bool_], codes: npt.NDArray[np.uint32]) -> list[Column]:
+        """Main columns from scores, live flags and (fields, 2^log_size) codes; all in storage order.
 
         Raises ValueError where a gap has no limbs: then no proof is possible, and the segment is malformed."""
-        above = scores - self.threshold
-        selected = live & (above >= 0)
-        gap = np.where(selected, above, -1 - above) * live
-        if gap.size and int(gap.max()) > MAX_GAP:
-            row = int(gap.argmax())
-            raise ValueError(f"row {row}: its score is {int(gap[row])} from the threshold, more than {MAX_GAP}")
+        passing, filters = live, []
+        for field, wanted in zip(self.filtered, self.codes, strict=True):
+            passing = passing & (codes[field] == wanted)
+            filters.append((passing.astype(np.uint32), _inverses(wanted, int(codes[field].max()))[codes[field]]))
+        above = scores - np.int32(self.threshold)
+        selected = passing & (above >= 0)
+        gap = np.where(selected, above, -1 - above) * passing
+        if int(gap.max()) > MAX_GAP:
+            raise ValueError(f"a row's score is {int(gap.max())} from the threshold, more than {MAX_GAP}")
         digits = [gap >> LIMB_BITS * k & (1 << LIMB_BITS) - 1 for k in range(N_LIMBS)]
-        return [to_storage(column.astype(np.uint32)) for column in (selected, *digits)]
+        own = [column.astype(np.uint32) for column in (selected, *digits)]
+        return own + [column for column, _ in filters] + [column for _, column in filters]
+
+
+def _inverses(wanted: int, largest: int) -> npt.NDArray[np.uint32]:
+    """1 / (code - wanted) for every code up to the largest, 0 for the wanted one: there are fewer codes than rows."""
+    return inv(m31(np.arange(largest + 1) - wanted)).astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -131,25 +162,38 @@ def score_bound(dimension: int, limit: int) -> int:
     return 3 * dimension * limit * limit
 
 
-def topk_air(log_size: int, metric: str, query: Sequence[int], threshold: int) -> Air:
+@lru_cache(maxsize=16)  # all segments of one size have the same AIR in a query
+def topk_air(component: TopK) -> Air:
     """Tree 0 is the whole segment in its committed order, columns that the metric does not read included.
 
-    Raises ValueError for an unknown metric."""
-    if metric not in METRICS:
-        raise ValueError(f"metric: {metric!r:.40} is not one of {', '.join(METRICS)}")
-    return build([TopK(log_size, metric, tuple(query), threshold), RangeTable()], segment_columns(log_size, len(query)))
+    Traced once for all questions of one form, which differ in parameters only. Raises ValueError for an unknown
+    metric."""
+    if component.metric not in METRICS:
+        raise ValueError(f"metric: {component.metric!r:.40} is not one of {', '.join(METRICS)}")
+    zeros = replace(component, query=(0,) * component.dimension, threshold=0, codes=(0,) * component.n_filters)
+    form = _form(zeros)
+    asked, *others = form.components
+    return replace(form, components=(replace(asked, parameters=parameter_values(component)), *others))
 
 
-def segment_columns(log_size: int, dimension: int) -> list[PreprocessedColumn]:
+@lru_cache(maxsize=64)
+def _form(component: TopK) -> Air:
+    columns = segment_columns(component.log_size, component.dimension, component.fields)
+    return build([component, RangeTable()], columns)
+
+
+def segment_columns(log_size: int, dimension: int, fields: int = 0) -> list[PreprocessedColumn]:
     """The columns of a segment in the order in which they are committed."""
     ids = [*(f"x_{k}" for k in range(dimension)), "norm", *(f"id_{k}" for k in range(N_ID_LIMBS)), "live"]
-    return [PreprocessedColumn(id, log_size) for id in ids]
+    return [PreprocessedColumn(id, log_size) for id in (*ids, *(f"code_{k}" for k in range(fields)))]
 
 
-def topk_trace(component: TopK, scores: Integers, live: npt.NDArray[np.bool_]) -> list[Column]:
-    """The main columns of both components, in storage order."""
-    own = component.trace(scores, live)
-    return own + RangeTable().trace(own[1:])
+def topk_trace(
+    component: TopK, scores: Scores, live: npt.NDArray[np.bool_], codes: npt.NDArray[np.uint32]
+) -> list[Column]:
+    """The main columns of both components, in storage order like the arguments."""
+    own = component.trace(scores, live, codes)
+    return own + RangeTable().trace(own[1 : 1 + N_LIMBS])
 
 
 def id_limbs(id: int) -> tuple[int, ...]:

@@ -99,27 +99,57 @@ def verify(
 
 @app.command("query")
 def query(
-    vectors: Annotated[Path | None, typer.Option("--vectors", help=".npz or .npy (else: made-up vectors).")] = None,
+    vectors: Annotated[Path | None, typer.Option("--vectors", help="A file of vectors (else: made-up ones).")] = None,
     rows: Annotated[int, typer.Option("--rows", min=16, help="How many, if made up.")] = 1 << 14,
     dimension: Annotated[int, typer.Option("--dimension", min=1, help="Of made-up vectors.")] = 100,
     segment_rows: Annotated[int, typer.Option("--segment-rows", min=16, help="Rows of a segment.")] = 1 << 16,
+    cells: Annotated[int, typer.Option("--cells", min=0, help="Cells of an index.")] = 0,
+    mode: Annotated[str, typer.Option("--mode", help="strict, ivf, candidates or fast.")] = "strict",
+    metric: Annotated[str, typer.Option("--metric", help="l2, ip or cosine (which normalises).")] = "l2",
+    probes: Annotated[int | None, typer.Option("--probes", help="Cells that are searched (16).")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours asked for.")] = 10,
-    queries: Annotated[int, typer.Option("--queries", min=1, help="How many are asked.")] = 10,
+    queries: Annotated[int, typer.Option("--queries", min=1, help="How many are proven.")] = 10,
+    searches: Annotated[int, typer.Option("--searches", min=1, help="How many are asked without a proof.")] = 100,
     preset: Annotated[str, typer.Option("--preset", help="Parameters of the proofs.")] = "standard",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The main job: commit to vectors, search, prove, verify; every answer is verified."""
-    from octoproof.cli.workloads import measure_queries
+    """The main job: commit to vectors, search, prove, verify; every answer is verified, and recall is counted."""
+    from octoproof.cli.queries import Job, measure_queries
 
-    report = measure_queries(vectors, rows, dimension, segment_rows, k, queries, preset, threads)
+    job = Job(vectors, rows, dimension, segment_rows, cells, mode, metric, probes, k, preset)
+    report = measure_queries(job, queries, searches, threads, lambda text: print(text, file=sys.stderr))
     if as_json:
         print_json(report)
         return
-    title = f"{report['rows']:,} x {report['dimension']}, {report['segments']} segments, k = {k}, {preset}"
+    title = f"{report['rows']:,} x {report['dimension']}, {report['segments']} segments, {mode}, k = {k}, {preset}"
     steps = [(name, s["min"], s["p50"], s["p95"]) for name, s in report["seconds"].items()]
     print_table(("seconds", "min", "P50", "P95"), steps, title)
+    recall = report["recall"]
+    print(f"recall of {k}: {recall['exact']:.3f} of the exact search, {recall['float32']:.3f} of exact float32 search")
     print(f"receipts of {report['receipt_bytes']:,} bytes, memory {megabytes(report['peak_rss_bytes'])} MB")
+
+
+@app.command("snapshot")
+def snapshot(
+    vectors: Annotated[Path | None, typer.Option("--vectors", help="A file of vectors (else: made-up ones).")] = None,
+    rows: Annotated[int, typer.Option("--rows", min=16, help="How many, if made up.")] = 1 << 17,
+    dimension: Annotated[int, typer.Option("--dimension", min=1, help="Of made-up vectors.")] = 100,
+    appended: Annotated[int, typer.Option("--appended", min=1, help="Vectors that are appended.")] = 10_000,
+    as_json: Json = False,
+) -> None:
+    """What commitments cost: build, row root, one changed row, append, delete, certify one segment."""
+    from octoproof.cli.queries import measure_snapshot
+
+    report = measure_snapshot(vectors, rows, dimension, appended, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print_json(report)
+        return
+    print_table(("step", "seconds"), list(report["seconds"].items()), f"{report['rows']:,} x {report['dimension']}")
+    print(
+        f"certificate of one segment: {report['certificate_bytes']:,} bytes, verified in {report['verify_ms']:.0f} ms"
+    )
+    print(f"memory {megabytes(report['peak_rss_bytes'])} MB")
 
 
 @app.command("plot")

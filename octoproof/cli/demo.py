@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from octoproof.cli.console import JSON_OPTION, application, print_json, print_table
-from octoproof.cli.query import print_matches, proven
+from octoproof.cli.query import print_matches
 from octoproof.cli.working import working
 
 if TYPE_CHECKING:
-    from octoproof.vectors.query import Answer
+    from octoproof.vectors.answers import Result
+    from octoproof.vectors.receipts import QueryReceipt
     from octoproof.vectors.snapshot import Snapshot
 
 app = application("Ask for the nearest words, prove the answer, verify it.")
@@ -38,10 +39,10 @@ def demo(
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:
     """The 16,384 most frequent English words of GloVe: which are nearest, and how does a stranger know?"""
-    from octoproof.files import write_atomically
+    from octoproof.vectors.answers import Session
+    from octoproof.vectors.answers import query as ask
     from octoproof.vectors.build import build_snapshot
     from octoproof.vectors.load import load_arrays
-    from octoproof.vectors.query import ask, find
 
     with ExitStack() as cleanup:
         place = folder or Path(cleanup.enter_context(TemporaryDirectory(prefix="octoproof-")))
@@ -53,21 +54,21 @@ def demo(
             snapshot = build_snapshot(
                 data.vectors, place / "words", labels=data.labels, segment_rows=len(data.vectors), progress=tell
             )
-        steps["build the snapshot"], started = perf_counter() - started, perf_counter()
-        answer = ask(snapshot, find(snapshot, label=word), k)
-        steps["search"] = perf_counter() - started
-        receipt, _, spent = proven(snapshot, answer, "standard", threads)
-        steps["prove"], steps["verify"] = spent["prove_s"], spent["verify_s"]
+        steps["build the snapshot"] = perf_counter() - started
+        with Session("standard", threads) as session, working("proving") as tell:
+            result = ask(snapshot, label=word, k=k, prove=True, session=session, progress=tell)
+        steps |= {name.removesuffix("_s"): seconds for name, seconds in result.timings.items() if seconds is not None}
+        assert result.receipt is not None  # since it was asked for
 
         path = place / "receipt.octoproof"
-        write_atomically(path, receipt)
+        result.receipt.save(path)
         started = perf_counter()
         verdict = _verify_elsewhere(path, snapshot)
         steps["verify in a process of its own"] = perf_counter() - started
 
-        lie, gone, instead = swapped(snapshot, answer, receipt)
+        lie, gone, instead = swapped(snapshot, result)
         path = place / "swapped.octoproof"
-        write_atomically(path, lie)
+        lie.save(path)
         refusal = _verify_elsewhere(path, snapshot)
 
         document = {
@@ -76,8 +77,8 @@ def demo(
             "metric": "l2",
             "words": snapshot.header.rows,
             "snapshot_root": snapshot.root.hex(),
-            "results": [asdict(match) for match in answer.matches],
-            "receipt_bytes": len(receipt),
+            "results": [asdict(match) for match in result.matches],
+            "receipt_bytes": len(result.receipt),
             "verdict": verdict,
             "swapped": {"left_out": gone, "instead": instead, "verdict": refusal},
             "timings": {name: round(seconds, 4) for name, seconds in steps.items()},
@@ -86,25 +87,31 @@ def demo(
     if as_json:
         print_json(document)
     else:
-        _print(document, answer)
+        _print(document, result)
     raise typer.Exit(0 if verdict["valid"] and not refusal["valid"] else 1)
 
 
-def swapped(snapshot: Snapshot, answer: Answer, receipt: bytes) -> tuple[bytes, str, str]:
+def swapped(snapshot: Snapshot, result: Result) -> tuple[QueryReceipt, str, str]:
     """(a receipt that leaves out the last neighbour and names the next word instead, both labels).
 
     The lie is a careful one: the next word's own score, and the threshold to go with it, so that only the proof can
     tell."""
-    from octoproof.vectors.query import ask
-    from verifier.receipt import read_receipt, write_receipt
+    import numpy as np
 
-    honest = answer.statements[0]
-    beyond = ask(snapshot, honest.query, honest.k + 1, honest.metric).matches[-1]
-    emitted = (*honest.emitted[: honest.k - 1], (beyond.id, beyond.score))
+    from octoproof.vectors.claims import proven_claims
+    from octoproof.vectors.query import Asked, ask
+    from octoproof.vectors.receipts import QueryReceipt
+    from verifier.receipt import Receipt, read_receipt, write_receipt
+
+    assert result.receipt is not None  # as `demo` asked for one
+    (_, honest), *_ = proven_claims(result.answer)
+    k, query = honest.question.k, honest.question.query
+    beyond = ask(snapshot, Asked(query, np.array(query, dtype=np.float32)), k + 1).matches[-1]
+    emitted = (*honest.emitted[: k - 1], (beyond.id, beyond.score))
     lie = replace(honest, emitted=emitted, threshold=beyond.score)
-    parsed = read_receipt(receipt)
-    forged = replace(parsed, parts=(replace(parsed.parts[0], statement=tuple(lie.encode())),))
-    return write_receipt(forged), answer.matches[-1].label or "", beyond.label or ""
+    (part,) = read_receipt(result.receipt.data).parts
+    forged = QueryReceipt(write_receipt(Receipt((replace(part, statement=tuple(lie.encode())),))))
+    return forged, result.matches[-1].label or "", beyond.label or ""
 
 
 def _verify_elsewhere(path: Path, snapshot: Snapshot) -> dict[str, Any]:
@@ -115,9 +122,9 @@ def _verify_elsewhere(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     return verdict
 
 
-def _print(document: dict[str, Any], answer: Answer) -> None:
+def _print(document: dict[str, Any], result: Result) -> None:
     verdict, lie = document["verdict"], document["swapped"]
-    print_matches(answer, f"The {document['k']} nearest of {document['words']:,} words to {document['word']!r}")
+    print_matches(result, f"The {document['k']} nearest of {document['words']:,} words to {document['word']!r}")
     print()
     print_table(("step", "seconds"), list(document["timings"].items()))
     print()

@@ -60,19 +60,20 @@ def _topk(log_size: int, dimension: int) -> Example:
     x = ((ids[:, None] * (2 * k + 3) + 7 * k + ids[:, None] ** 2) % 201 - 100) * live[:, None]
     query = tuple(int(v) for v in x[0])
     norm = (x * x).sum(axis=1)
-    scores = 2 * x @ x[0] - norm
+    scores = (2 * x @ x[0] - norm).astype(np.int32)
     threshold = int(np.sort(scores[live])[-10])
     results = [(int(i), int(scores[i])) for i in np.flatnonzero(live & (scores >= threshold))]
     limbs = [ids >> topk.ID_BITS * j & (1 << topk.ID_BITS) - 1 for j in range(topk.N_ID_LIMBS)]
     segment = [*(x.T % (2**31 - 1)), norm, *limbs, live]
     component = topk.TopK(log_size, "l2", query, threshold)
+    no_codes = np.zeros((0, len(ids)), dtype=np.uint32)
     return Example(
         "topk",
-        topk.topk_air(log_size, "l2", query, threshold),
+        topk.topk_air(component),
         (log_size, topk.LIMB_BITS),
         topk.topk_public_terms(results),
         lambda: [to_storage(column.astype(np.uint32)) for column in segment],
-        lambda: topk.topk_trace(component, scores, live),
+        lambda: topk.topk_trace(component, to_storage(scores), to_storage(live), no_codes),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,9 +12,7 @@ from octoproof.cli.console import JSON_OPTION, application, print_json, print_ta
 from octoproof.cli.working import working
 
 if TYPE_CHECKING:
-    from octoproof.vectors.query import Answer
-    from octoproof.vectors.snapshot import Snapshot
-    from verifier.receipt import Verdict
+    from octoproof.vectors.answers import Result
 
 app = application("Ask a snapshot for the nearest vectors, with a proof if wanted.")
 
@@ -30,83 +27,99 @@ def query(
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     metric: Annotated[str, typer.Option("--metric", help="l2, ip or cosine.")] = "l2",
-    mode: Annotated[str, typer.Option("--mode", help="What is searched and proven: strict.")] = "strict",
+    mode: Annotated[
+        str, typer.Option("--mode", help="What is searched and proven: strict, ivf, candidates or fast.")
+    ] = "strict",
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="FIELD=VALUE", help="Only such vectors; repeatable.")
+    ] = None,
+    probes: Annotated[int | None, typer.Option("--probes", help="Cells that are searched (16).")] = None,
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", help="Rows that the mode candidates ranks, at least max(40, 4 k).")
+    ] = None,
     prove: Annotated[
         Path | None, typer.Option("--prove", metavar="FILE", help="Prove it: the receipt goes here.")
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help="Parameters of the proof.")] = "standard",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
+    at: Annotated[int | None, typer.Option("--at", metavar="N", help="Ask the version numbered N.")] = None,
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:
-    """Searches exactly; with --prove, writes a receipt that anybody can verify against the snapshot root."""
+    """Searches; with --prove, writes a receipt that anybody can verify against the snapshot root."""
     from octoproof.cli.stark import check_writable
-    from octoproof.files import write_atomically
-    from octoproof.vectors.errors import VectorError
-    from octoproof.vectors.query import ask
+    from octoproof.vectors.answers import Session
+    from octoproof.vectors.answers import query as ask
     from octoproof.vectors.snapshot import Snapshot
 
-    if mode != "strict":
-        raise VectorError(f"mode: {mode!r:.40} is not one of strict")
     check_writable(prove)
-    started = perf_counter()
-    snapshot = Snapshot.open(folder)
-    answer = ask(snapshot, _coordinates(snapshot, id, word, vector), k, metric)
-    timings: dict[str, float | None] = {"search_s": _since(started), "prove_s": None, "verify_s": None}
-    verdict, receipt = None, b""
-    if prove is not None:
-        receipt, verdict, spent = proven(snapshot, answer, preset, threads)
-        timings |= spent
-        write_atomically(prove, receipt)
-    document = {
-        "mode": mode,
-        "metric": metric,
+    given = sum(value is not None for value in (id, word, vector))
+    if given != 1:
+        raise typer.BadParameter(f"one is needed, {given} are given", param_hint="--id, --word or --vector")
+    snapshot = Snapshot.open(folder, at)
+    asked: dict[str, Any] = {
+        "vector": None if vector is None else _numbers(vector),
+        "id": id,
+        "label": word,
         "k": k,
-        "snapshot_root": snapshot.root.hex(),
-        "results": [asdict(match) for match in answer.matches],
-        "security": None if verdict is None else security_document(verdict.security),
-        "timings": timings,
-        "receipt": None if prove is None else str(prove),
-        "receipt_bytes": len(receipt) if receipt else None,
+        "metric": metric,
+        "mode": mode,
+        "where": filters_of(where or []),
+        "probes": probes,
+        "candidates": candidates,
     }
+    if prove is None:
+        result = ask(snapshot, **asked)
+    else:
+        with Session(preset, threads) as session, working("proving") as progress:
+            result = ask(snapshot, **asked, prove=True, session=session, progress=progress)
+    if result.receipt is not None and prove is not None:
+        result.receipt.save(prove)
     if as_json:
-        print_json(document)
+        print_json(_document(result, snapshot.root.hex(), prove))
         return
-    print_matches(answer)
-    print(", ".join(f"{name.removesuffix('_s')} {value:.3f} s" for name, value in timings.items() if value is not None))
-    if verdict is not None:
-        print(f"{len(receipt):,} bytes in {prove}, verified: {security_line(verdict.security)}")
+    print_matches(result)
+    spent = {name: value for name, value in result.timings.items() if value is not None}
+    print(", ".join(f"{name.removesuffix('_s')} {value:.3f} s" for name, value in spent.items()))
+    if not result.agreement.same_order:
+        print(f"in floating point, {result.agreement.differing} of the {len(result.matches)} places differ")
+    if result.verdict is not None and result.receipt is not None:
+        print(f"proven: {result.verdict.proves}")
+        print(f"{len(result.receipt):,} bytes in {prove}, verified: {security_line(result.verdict.security)}")
 
 
-def proven(
-    snapshot: Snapshot, answer: Answer, preset: str, threads: int | None = None
-) -> tuple[bytes, Verdict, dict[str, float]]:
-    """(receipt, its verdict, seconds of both steps). Nothing is handed out that has not been verified."""
-    from octoproof.accepted import accepted
-    from octoproof.device import backend
-    from octoproof.vectors.query import prove_answer
-    from verifier.receipt import verify
+def _document(result: Result, root: str, path: Path | None) -> dict[str, Any]:
+    question, verdict = result.answer.question, result.verdict
+    return {
+        "mode": result.answer.mode,
+        "metric": question.metric,
+        "k": question.k,
+        "where": question.describe(result.answer.snapshot.header)["where"],
+        "snapshot_root": root,
+        "results": [asdict(match) for match in result.matches],
+        "proves": None if verdict is None else verdict.proves,
+        "agreement": asdict(result.agreement),
+        "security": None if verdict is None else security_document(verdict.security),
+        "timings": {name: None if value is None else round(value, 4) for name, value in result.timings.items()},
+        "receipt": None if path is None else str(path),
+        "receipt_bytes": None if result.receipt is None else len(result.receipt),
+    }
 
-    started = perf_counter()
-    with backend(threads) as device, working("proving") as progress:
-        receipt = prove_answer(snapshot, answer, preset, backend=device, progress=progress)
-    prove_s, started = _since(started), perf_counter()
-    verdict = verify(receipt, accepted(), min_conjectured=0.0)  # the caller chose the preset, weak or not
-    return receipt, verdict, {"prove_s": prove_s, "verify_s": _since(started)}
 
-
-def print_matches(answer: Answer, title: str | None = None) -> None:
+def print_matches(result: Result, title: str | None = None) -> None:
     """The matches as a table."""
-    rows = [(rank, m.label or "", m.id, m.score, m.distance) for rank, m in enumerate(answer.matches, 1)]
+    rows = [(rank, m.label or "", m.id, m.score, m.distance) for rank, m in enumerate(result.matches, 1)]
     print_table(("", "label", "id", "score", "distance"), rows, title)
 
 
-def _coordinates(snapshot: Snapshot, id: int | None, word: str | None, vector: str | None) -> tuple[int, ...]:
-    from octoproof.vectors.query import find, quantise_query
-
-    given = [name for name, value in (("--id", id), ("--word", word), ("--vector", vector)) if value is not None]
-    if len(given) != 1:
-        raise typer.BadParameter(f"one is needed, {len(given)} are given", param_hint="--id, --word or --vector")
-    return quantise_query(snapshot, _numbers(vector)) if vector is not None else find(snapshot, id=id, label=word)
+def filters_of(where: list[str]) -> dict[str, str]:
+    """`["label=noun"]` as `{"label": "noun"}`."""
+    found: dict[str, str] = {}
+    for text in where:
+        name, equals, value = text.partition("=")
+        if not equals or name in found:
+            raise typer.BadParameter(f"{text!r}: give FIELD=VALUE, each field once", param_hint="--where")
+        found[name] = value
+    return found
 
 
 def _numbers(text: str) -> Any:
@@ -119,7 +132,3 @@ def _numbers(text: str) -> Any:
         return [float(part) for part in text.replace(",", " ").split()]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--vector") from None
-
-
-def _since(started: float) -> float:
-    return round(perf_counter() - started, 4)

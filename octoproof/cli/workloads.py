@@ -1,4 +1,4 @@
-"""What `bench verify` and `bench query` measure: whole jobs as users run them."""
+"""What `bench verify` measures: one proof, verified as users verify."""
 
 from __future__ import annotations
 
@@ -7,24 +7,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from air.statements.native import native
-from octoproof.accepted import accepted
 from octoproof.device import backend
 from octoproof.files import write_atomically
-from octoproof.measure import peak_memory
-from octoproof.vectors.build import build_snapshot
-from octoproof.vectors.load import load_arrays
-from octoproof.vectors.query import Trees, ask, prove_answer, quantise_query
 from prover.prove import prove
 from verifier.config import PRESETS
 from verifier.proof import proof_to_json
-from verifier.receipt import verify
 from verifier.spec import config_to_json, spec_from_json
 from verifier.stark import verify_stark
 from verifier.wire import proof_to_wire
@@ -38,7 +30,6 @@ def measure_verification(log_size: int, columns: int, preset: str, repeat: int) 
     config, made = PRESETS[preset], native(document)
     with backend() as device:
         proved = prove(made.air, [], made.main(), config=config, backend=device, statement_u64=made.statement_u64)
-
 
     text = json.dumps(
         {
@@ -76,53 +67,3 @@ def _seconds(command: list[str]) -> float:
     started = perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return perf_counter() - started
-
-
-def measure_queries(
-    file: Path | None,
-    rows: int,
-    dimension: int,
-    segment_rows: int,
-    k: int,
-    queries: int,
-    preset: str,
-    threads: int | None,
-) -> dict[str, Any]:
-    """Seconds of every step of so many queries; the first one, which may compile kernels, is asked once before."""
-    rng = np.random.default_rng(7)
-    vectors = load_arrays(str(file)).vectors if file else rng.standard_normal((rows, dimension), dtype=np.float32)
-    steps: dict[str, list[float]] = {"search": [], "prove": [], "verify": []}
-    trees: Trees = {}
-    with tempfile.TemporaryDirectory(prefix="octoproof-bench-") as folder, backend(threads) as device:
-        started = perf_counter()
-        target = Path(folder) / "snapshot"
-        snapshot = build_snapshot(vectors, target, segment_rows=segment_rows, presets=(preset,))
-        build = perf_counter() - started
-        chosen = rng.integers(0, len(vectors), queries + 1)
-        receipt = b""
-        for number, row in enumerate(chosen):
-            coordinates = quantise_query(snapshot, vectors[row])
-            times = [perf_counter()]
-            answer = ask(snapshot, coordinates, k)
-            times.append(perf_counter())
-            receipt = prove_answer(snapshot, answer, preset, backend=device, trees=trees)
-            times.append(perf_counter())
-            verify(receipt, accepted(), min_conjectured=0.0)
-            times.append(perf_counter())
-            if number:
-                for name, a, b in zip(steps, times, times[1:], strict=False):
-                    steps[name].append(b - a)
-    return {
-        "rows": len(vectors),
-        "dimension": int(vectors.shape[1]),
-        "segments": len(snapshot.segments),
-        "preset": preset,
-        "seconds": {"build": _spread([build])} | {name: _spread(values) for name, values in steps.items()},
-        "receipt_bytes": len(receipt),
-        "peak_rss_bytes": peak_memory(),
-    }
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    p95 = quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
-    return {"min": min(values), "p50": median(values), "p95": p95}

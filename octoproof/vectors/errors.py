@@ -9,5 +9,9 @@ class VectorError(ParseError):
     """Vectors, ids, labels or a query that cannot be used as they are (command line: exit 2)."""
 
 
+class BusyError(VectorError):
+    """A snapshot that another program is changing at this moment."""
+
+
 class SnapshotError(VerificationError):
     """A snapshot folder whose content is not what its own header and checksums say (command line: exit 1)."""

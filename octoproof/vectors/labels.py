@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +26,24 @@ class Labels:
     def __getitem__(self, row: int) -> str:
         return bytes(self.text[self.offsets[row] : self.offsets[row + 1]]).decode(errors="replace")
 
-    def find(self, label: str) -> int | None:
-        """The first row of this label."""
+    def find(self, label: str) -> Iterable[int]:
+        """Every row of this label, ascending."""
         wanted = label.encode()
         lengths = np.diff(self.offsets)
         for row in np.flatnonzero(lengths == len(wanted)):
             if bytes(self.text[self.offsets[row] : self.offsets[row + 1]]) == wanted:
-                return int(row)
-        return None
+                yield int(row)
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Labels:
+        """The labels of these rows, in this order."""
+        text = self.text.tobytes()
+        starts, stops = self.offsets[:-1][rows].tolist(), self.offsets[1:][rows].tolist()
+        return _packed([text[a:b] for a, b in zip(starts, stops, strict=True)])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Labels]) -> Labels:
+        """All labels of the parts."""
+        return _packed([bytes(p.text[a:b]) for p in parts for a, b in zip(p.offsets[:-1], p.offsets[1:], strict=True)])
 
 
 def pack_labels(labels: Sequence[object] | npt.NDArray[np.generic], rows: int) -> Labels:
@@ -44,6 +54,15 @@ def pack_labels(labels: Sequence[object] | npt.NDArray[np.generic], rows: int) -
     longest = max(map(len, parts), default=0)
     if longest > MAX_LABEL_BYTES:
         raise VectorError(f"labels: one has {longest} bytes, at most {MAX_LABEL_BYTES} are kept; shorten it")
-    offsets = np.zeros(rows + 1, dtype=np.uint64)
+    return _packed(parts)
+
+
+def no_labels(rows: int) -> Labels:
+    """Empty ones, for rows without labels among others that have some."""
+    return _packed([b""] * rows)
+
+
+def _packed(parts: list[bytes]) -> Labels:
+    offsets = np.zeros(len(parts) + 1, dtype=np.uint64)
     np.cumsum([len(part) for part in parts], out=offsets[1:])
     return Labels(offsets, np.frombuffer(b"".join(parts), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Exact search over integer vectors: every score, the k best, ties by the smaller id."""
+"""The k best of many integer scores, ties by the smaller id (`scan` has the scores)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Scores = npt.NDArray[np.int64]
-_CHUNK = 1 << 14
+from air.circle import Indices, row_positions
+
+Scores = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+_STRIPES = 64
 
 
 @dataclass(frozen=True, order=True)
@@ -24,28 +26,51 @@ class Hit:
         return -self.rank_score
 
 
-def scores(columns: npt.NDArray[np.int16], norm: Scores, query: Iterable[int], metric: str) -> Scores:
-    """Score of every row of (D, N) columns, in their order: q.x, or 2 q.x - |x|^2 for l2.
-
-    Computed in float64, where these integers, all below 2^53, and their sums are exact."""
-    weights = np.array(list(query), dtype=np.float64)
-    product = np.empty(columns.shape[1], dtype=np.int64)
-    for start in range(0, len(product), _CHUNK):
-        product[start : start + _CHUNK] = weights @ columns[:, start : start + _CHUNK].astype(np.float64)
-    return 2 * product - norm if metric == "l2" else product
+def best(scores: Scores, ids: npt.NDArray[np.int64], eligible: npt.NDArray[np.bool_], k: int) -> list[Hit]:
+    """The k >= 1 best eligible rows of one segment (fewer where fewer are), in order. All arrays are in one order."""
+    places = leaders(scores, eligible, k)
+    return _ranked(scores[places], ids[places], k)
 
 
-def best(score: Scores, ids: npt.NDArray[np.int64], live: npt.NDArray[np.bool_], k: int) -> list[Hit]:
-    """The k best live rows of one segment (fewer where fewer live), in order."""
-    rows = np.flatnonzero(live)
-    if len(rows) > k:
-        kept = score[rows]
-        kth = np.partition(kept, len(kept) - k)[len(kept) - k]
-        rows = rows[kept >= kth]  # all ties of the last place: the ids decide
-    order = np.lexsort((ids[rows], -score[rows]))[:k]
-    return [Hit(-int(score[r]), int(ids[r])) for r in rows[order]]
+def best_stored(scores: Scores, ids: npt.NDArray[np.int64], eligible: npt.NDArray[np.bool_], k: int) -> list[Hit]:
+    """As `best`, with (2^n,) `scores` and `eligible` in storage order, and `ids` in row order, without padding."""
+    places = leaders(scores, eligible, k)
+    return _ranked(scores[places], ids[storage_rows(len(scores).bit_length() - 1)[places]], k)
 
 
 def merge(parts: Iterable[list[Hit]], k: int) -> list[Hit]:
     """The k best of several segments' hits, in order."""
     return sorted(hit for part in parts for hit in part)[:k]
+
+
+def leaders(scores: Scores, eligible: npt.NDArray[np.bool_], k: int) -> Indices:
+    """Places, ascending, of the eligible scores that reach the k-th best one: all ties of the last place included."""
+    lowest = np.iinfo(scores.dtype).min
+    masked = np.where(eligible, scores, lowest)
+    places = np.flatnonzero(eligible & (masked >= _floor(masked, k)))
+    if len(places) > k:
+        kept = scores[places]
+        places = places[kept >= np.partition(kept, len(kept) - k)[len(kept) - k]]
+    return places
+
+
+def _floor(scores: Scores, k: int) -> int:
+    """A lower bound of the k-th best score that few scores reach, so that few have to be compared with each other.
+
+    The scores are dealt to groups; the k-th best of the groups' best is reached by at least k scores."""
+    groups = len(scores) // _STRIPES
+    if groups < k:
+        return int(np.iinfo(scores.dtype).min)
+    tops = scores[: groups * _STRIPES].reshape(_STRIPES, groups).max(axis=0)
+    return int(np.partition(tops, groups - k)[groups - k])
+
+
+def _ranked(scores: Scores, ids: npt.NDArray[np.int64], k: int) -> list[Hit]:
+    order = np.lexsort((ids, -scores))[:k]
+    return [Hit(-score, id) for score, id in zip(scores[order].tolist(), ids[order].tolist(), strict=True)]
+
+
+def storage_rows(log_size: int) -> Indices:
+    """Row of every storage position. Read-only. The order undoes itself: it reverses all bits of a row but the lowest,
+    and where that one is set, inverts them."""
+    return row_positions(log_size)

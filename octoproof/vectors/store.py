@@ -1,60 +1,74 @@
-"""How a snapshot lies on disk: memory-mapped arrays, and a manifest that names them with size and checksum.
+"""How a segment lies on disk: memory-mapped arrays in a folder of their own, written once and never changed.
 
-snapshot.json                         header, segment leaves, files with size and blake3, root
-segments/000000-v000001/columns.npy   (D, 2^n) int16, in storage order
-                        ids.npy live.npy                        one entry a row, ids ascending
-                        label_offsets.npy label_text.npy        (`labels`), if there are labels
+segments/000000-v000001/columns.npy        (D, 2^n) int16, in storage order
+                        norms.npy          (2^n,) int32, |x|^2, in storage order
+                        ids.npy live.npy   one entry a row, ids ascending
+                        codes.npy          (F, rows) uint32
+                        rowtree.npy        (nodes, 32) uint8, leaves first
+                        floats.npy         (rows, D) float32, where the original numbers are kept
+                        label_offsets.npy label_text.npy    (`labels`), if there are labels
+
+A version that differs from the one before in a few files shares the others with it, as hard links.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from air.statement import RootKey, StatementError
-from air.statements.snapshot import CHANNELS, ColumnRoot, SegmentLeaf, SnapshotHeader, snapshot_root
+from air.statements.snapshot import SegmentLeaf
 from octoproof.vectors.errors import SnapshotError
 from octoproof.vectors.labels import Labels
+from octoproof.vectors.rowtree import NATIVE, STOOLAP, RowTree
 from octoproof.vectors.segment import Segment
-from verifier.errors import ParseError
-from verifier.strict import fields, integer, items, load_json, string
 
-MANIFEST = "snapshot.json"
-FORMAT = 1
-MAX_MANIFEST_BYTES = 64 << 20
-_ARRAYS = {"columns.npy", "ids.npy", "live.npy"}
-_LABELS = {"label_offsets.npy", "label_text.npy"}
+SEGMENTS = "segments"
+ALWAYS = {"columns.npy", "norms.npy", "ids.npy", "live.npy", "codes.npy", "rowtree.npy"}
+FLOATS, LABELS = {"floats.npy"}, {"label_offsets.npy", "label_text.npy"}
 
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """A segment's leaf with the folder that holds its arrays."""
+    """A segment's leaf with the folder that holds its arrays. Everything is mapped when it is first used."""
 
     leaf: SegmentLeaf
     folder: Path
-    files: dict[str, tuple[int, str]] = field(repr=False)  # name: bytes, blake3
+    files: Mapping[str, tuple[int, str]] = field(repr=False)  # name: bytes, blake3
 
     @cached_property
     def segment(self) -> Segment:
-        """The arrays, memory-mapped. Raises SnapshotError where they are not those of the leaf."""
-        ids, live, columns = (self._array(name) for name in ("ids.npy", "live.npy", "columns.npy"))
+        """Raises SnapshotError where the arrays are not those of the leaf."""
         leaf = self.leaf
-        shapes = ids.shape == live.shape == (leaf.rows,) and columns.shape[1:] == (1 << leaf.log_size,)
-        if not shapes or (ids.dtype, live.dtype, columns.dtype) != (np.int64, np.bool_, np.int16):
+        names = ("ids", "live", "columns", "norms", "codes")
+        ids, live, columns, norms, codes = (self._array(f"{name}.npy") for name in names)
+        floats = self._array("floats.npy") if "floats.npy" in self.files else None
+        size = 1 << leaf.log_size
+        shapes = ids.shape == live.shape == (leaf.rows,) and columns.shape[1:] == norms.shape == (size,)
+        shapes = shapes and codes.shape[1:] == (leaf.rows,)
+        shapes = shapes and (floats is None or floats.shape == (leaf.rows, len(columns)))
+        kinds = (
+            ids.dtype,
+            live.dtype,
+            columns.dtype,
+            norms.dtype,
+            codes.dtype,
+            np.float32 if floats is None else floats.dtype,
+        )
+        if not shapes or kinds != (np.int64, np.bool_, np.int16, np.int32, np.uint32, np.float32):
             raise SnapshotError(f"{self.folder}: arrays of another shape than the manifest says; restore the folder")
-        return Segment(leaf.id, leaf.version, ids, live, columns)
+        return Segment(leaf.id, leaf.version, ids, live, columns, norms, codes, floats, self._labels())
 
-    @cached_property
-    def labels(self) -> Labels | None:
+    def _labels(self) -> Labels | None:
         if "label_text.npy" not in self.files:
             return None
         labels = Labels(self._array("label_offsets.npy"), self._array("label_text.npy"))
@@ -62,12 +76,20 @@ class StoredSegment:
             raise SnapshotError(f"{self.folder}: labels of another number than the manifest says; restore the folder")
         return labels
 
-    def row_of(self, id: int) -> int | None:
-        """The live row of an id."""
-        ids = self.segment.ids
-        row = int(np.searchsorted(ids, id))
-        found = row < len(ids) and int(ids[row]) == id and bool(self.segment.live[row])
-        return row if found else None
+    def row_tree(self, rule: str) -> RowTree:
+        """The tree under the leaf's row root. Raises SnapshotError where the file is not that tree."""
+        kind, size = (STOOLAP, self.leaf.live) if rule == STOOLAP.name else (NATIVE, self.leaf.rows)
+        try:
+            tree = RowTree(self._array("rowtree.npy"), size, kind)
+        except ValueError as error:
+            raise SnapshotError(f"{self.folder}: rowtree.npy: {error}; restore the folder") from None
+        if tree.root != self.leaf.row_root:
+            raise SnapshotError(f"{self.folder}: rowtree.npy: not the tree of the row root; restore the folder")
+        return tree
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for size, _ in self.files.values())
 
     def damaged(self) -> str | None:
         """The first file that differs from the manifest."""
@@ -81,142 +103,91 @@ class StoredSegment:
         path = self.folder / name
         try:
             # An empty array cannot be mapped.
-            return np.load(path, mmap_mode="r" if self.files[name][0] > 1024 else None, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            array = np.load(path, mmap_mode="r" if self.files[name][0] > 1024 else None, allow_pickle=False)
+        except (ValueError, EOFError, BadZipFile) as error:
             raise SnapshotError(f"{path}: damaged ({error}); restore the folder") from None
+        if not isinstance(array, np.ndarray):  # an archive of arrays
+            raise SnapshotError(f"{path}: damaged (no array); restore the folder")
+        return array
 
 
-def write_arrays(folder: Path, leaf: SegmentLeaf, segment: Segment, labels: Labels | None) -> StoredSegment:
-    """Writes a segment's folder below `folder`, which is not a snapshot yet. Raises OSError."""
-    path = folder / _folder_of(leaf)
-    path.mkdir(parents=True)
+def folder_name(id: int, version: int) -> str:
+    """The name of a segment version's folder."""
+    return f"{id:06}-v{version:06}"
+
+
+def write_segment(
+    folder: Path, leaf: SegmentLeaf, segment: Segment, tree: RowTree, before: StoredSegment | None = None
+) -> StoredSegment:
+    """Writes a segment version below `folder`: aside, then renamed. Files that `before` has alike are linked.
+
+    Raises OSError. No manifest names the folder yet: if the program is killed here, the next writer removes it."""
+    path = folder / SEGMENTS / folder_name(leaf.id, leaf.version)
+    aside = path.with_name(f".{path.name}.part")
+    for stale in (aside, path):  # left by a writer that was killed: no manifest names them
+        shutil.rmtree(stale, ignore_errors=True)
+    aside.mkdir(parents=True)
     arrays: dict[str, npt.NDArray[Any]] = {
         "columns.npy": segment.columns,
+        "norms.npy": segment.norms,
         "ids.npy": segment.ids,
         "live.npy": segment.live,
+        "codes.npy": segment.codes,
+        "rowtree.npy": tree.nodes,
     }
-    if labels is not None:
-        arrays |= {"label_offsets.npy": labels.offsets, "label_text.npy": labels.text}
+    if segment.floats is not None:
+        arrays["floats.npy"] = segment.floats
+    if segment.labels is not None:
+        arrays |= {"label_offsets.npy": segment.labels.offsets, "label_text.npy": segment.labels.text}
+    shared = _shared(arrays, before)
     files = {}
     for name, array in arrays.items():
-        with open(path / name, "xb") as file:
+        if before is not None and name in shared:
+            _link(before.folder / name, aside / name)
+            files[name] = before.files[name]
+            continue
+        with open(aside / name, "xb") as file:
             np.save(file, array)
             file.flush()
             os.fsync(file.fileno())
-        files[name] = ((path / name).stat().st_size, _blake3(path / name))
+        files[name] = ((aside / name).stat().st_size, _blake3(aside / name))
+    sync_folder(aside)
+    os.rename(aside, path)
+    sync_folder(path.parent)
     return StoredSegment(leaf, path, files)
 
 
-def write_manifest(folder: Path, header: SnapshotHeader, stored: Sequence[StoredSegment]) -> None:
-    """Written last: with it, the folder is a snapshot. Raises OSError."""
-    document = {
-        "format": FORMAT,
-        "root": snapshot_root(header, [s.leaf for s in stored]).hex(),
-        "header": {
-            "dimension": header.dimension,
-            "limit": header.limit,
-            "scale": header.scale,
-            "normalised": int(header.normalised),
-            "rows": header.rows,
-        },
-        "segments": [_segment_document(s) for s in stored],
+def _shared(arrays: Mapping[str, npt.NDArray[Any]], before: StoredSegment | None) -> set[str]:
+    """Names of files that the version before holds as the very same arrays."""
+    if before is None:
+        return set()
+    old = before.segment
+    same = {
+        "columns.npy": old.columns,
+        "norms.npy": old.norms,
+        "ids.npy": old.ids,
+        "codes.npy": old.codes,
+        "floats.npy": old.floats,
     }
-    with open(folder / MANIFEST, "x") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    if old.labels is not None:
+        same |= {"label_offsets.npy": old.labels.offsets, "label_text.npy": old.labels.text}
+    return {name for name, array in arrays.items() if same.get(name) is array}
 
 
-def _segment_document(stored: StoredSegment) -> dict[str, Any]:
-    leaf = stored.leaf
-    return {
-        "id": leaf.id,
-        "version": leaf.version,
-        "log_size": leaf.log_size,
-        "rows": leaf.rows,
-        "row_root": leaf.row_root.hex(),
-        "column_roots": [
-            {
-                "channel": item.key.channel,
-                "log_blowup_factor": item.key.log_blowup_factor,
-                "lifting_log_size": item.key.lifting_log_size or 0,
-                "root": item.root.hex(),
-            }
-            for item in leaf.column_roots
-        ],
-        "files": [
-            {"name": name, "bytes": size, "blake3": digest} for name, (size, digest) in sorted(stored.files.items())
-        ],
-    }
-
-
-def read_manifest(folder: Path) -> tuple[SnapshotHeader, tuple[StoredSegment, ...], bytes]:
-    """Header, segments and root, the root recomputed. Raises OSError, ParseError, SnapshotError."""
-    path = folder / MANIFEST
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise ParseError(f"{path}: more than the {MAX_MANIFEST_BYTES} bytes that are read")
-    document = fields(load_json(path.read_bytes(), str(path), MAX_MANIFEST_BYTES), str(path), _MANIFEST_FIELDS)
-    if (version := integer(document["format"], "format")) != FORMAT:
-        raise ParseError(f"{path}: format {version}, this reads {FORMAT}; update the program")
-    head = fields(document["header"], "header", _HEADER_FIELDS)
-    dimension, limit, scale, normalised, rows = (integer(head[k], f"header.{k}") for k in _HEADER_FIELDS)
-    segments = tuple(_stored(folder, item) for item in items(document["segments"], "segments"))
-    header = SnapshotHeader(dimension, limit, scale, bool(normalised), rows, len(segments))
+def _link(source: Path, target: Path) -> None:
     try:
-        header.check()
-        for stored in segments:
-            stored.leaf.check()
-        root = snapshot_root(header, [stored.leaf for stored in segments])
-    except StatementError as error:
-        raise SnapshotError(f"{path}: {error}") from None
-    if root.hex() != document["root"]:
-        raise SnapshotError(f"{path}: root: not that of this header and these segments; restore the folder")
-    return header, segments, root
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
-_MANIFEST_FIELDS = ("format", "root", "header", "segments")
-_HEADER_FIELDS = ("dimension", "limit", "scale", "normalised", "rows")
-_LEAF_FIELDS = ("id", "version", "log_size", "rows")
-_KEY_FIELDS = ("log_blowup_factor", "lifting_log_size")
-
-
-def _stored(folder: Path, value: Any) -> StoredSegment:
-    doc = fields(value, "segments", (*_LEAF_FIELDS, "row_root", "column_roots", "files"))
-    id, version, log_size, rows = (integer(doc[k], f"segments.{k}") for k in _LEAF_FIELDS)
-    roots = tuple(_column_root(item) for item in items(doc["column_roots"], "segments.column_roots"))
-    leaf = SegmentLeaf(id, version, log_size, rows, _hash(doc["row_root"], "segments.row_root"), roots)
-    files = {}
-    for item in items(doc["files"], "segments.files"):
-        entry = fields(item, "segments.files", ("name", "bytes", "blake3"))
-        name = string(entry["name"], "segments.files.name")
-        files[name] = integer(entry["bytes"], "segments.files.bytes"), string(entry["blake3"], "segments.files.blake3")
-    if set(files) not in (_ARRAYS, _ARRAYS | _LABELS):
-        raise ParseError(f"segments.files: {', '.join(files)[:200]} are not the files of a segment")
-    return StoredSegment(leaf, folder / _folder_of(leaf), files)
-
-
-def _column_root(value: Any) -> ColumnRoot:
-    doc = fields(value, "segments.column_roots", ("channel", *_KEY_FIELDS, "root"))
-    channel = string(doc["channel"], "segments.column_roots.channel")
-    if channel not in CHANNELS:
-        raise ParseError(f"segments.column_roots.channel: {channel!r:.40} is unknown")
-    blowup, lifting = (integer(doc[k], f"segments.column_roots.{k}") for k in _KEY_FIELDS)
-    return ColumnRoot(RootKey(channel, blowup, lifting or None), _hash(doc["root"], "segments.column_roots.root"))
-
-
-def _hash(value: Any, where: str) -> bytes:
-    text = string(value, where)
+def sync_folder(folder: Path) -> None:
+    """Makes what was made or renamed in a folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != 32 or raw.hex() != text:
-        raise ParseError(f"{where}: not 64 hexadecimal digits")
-    return raw
-
-
-def _folder_of(leaf: SegmentLeaf) -> str:
-    return f"segments/{leaf.id:06}-v{leaf.version:06}"
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _blake3(path: Path) -> str:

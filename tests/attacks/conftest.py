@@ -20,12 +20,14 @@ import pytest
 
 import verifier.stark
 from air.field import P
+from air.relation import public_sum
 from octoproof.cli import main
 from octoproof.trace_file import read_trace
 from verifier.channel import channel as new_channel
 from verifier.config import PcsConfig
 from verifier.errors import VerificationError
 from verifier.proof import StarkProof, proof_from_json, proof_to_json
+from verifier.receipt import Part, statement_spec
 from verifier.spec import Spec, spec_from_json, spec_to_json
 from verifier.stark import verify_stark
 
@@ -62,26 +64,25 @@ def case() -> Callable[[str], Case]:
     return lambda name: copy.deepcopy(_case(name))
 
 
-@cache
-def _reference() -> ModuleType:
-    # Tests are not packages; `dataclasses` looks a class's module up by name.
-    path = Path(__file__).with_name("reference_prover.py")
-    description = importlib.util.spec_from_file_location("reference_prover", path)
+def _module(name: str) -> ModuleType:
+    """A file beside this one. Tests are not packages: they import it by the name that it is registered under here."""
+    description = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert description
     assert description.loader
     module = importlib.util.module_from_spec(description)
-    sys.modules["reference_prover"] = module
+    sys.modules[name] = module
     description.loader.exec_module(module)
     return module
 
 
-Prover = _reference().ReferenceProver
+_reference, _topk_world = _module("reference_prover"), _module("topk_world")
+Prover = _reference.ReferenceProver
 
 
 @pytest.fixture
 def reference() -> ModuleType:
     """The module `reference_prover`."""
-    return _reference()
+    return _reference
 
 
 class FalseSamples(Prover):
@@ -101,6 +102,28 @@ class FalseSamples(Prover):
 @pytest.fixture
 def liar() -> type:
     return FalseSamples
+
+
+class FreeSums(Prover):
+    """Lies about the first claimed sum so that all of them balance."""
+
+    def interaction(self) -> Any:
+        columns, sums = super().interaction()
+        surplus = sum(sums, public_sum(self.spec.balancing_terms, self.elements))
+        return columns, [sums[0] - surplus, *sums[1:]]
+
+
+@pytest.fixture
+def part() -> Callable[..., Part]:
+    """part(statement, segment, columns, free): a proof of top-k; with `free`, its claimed sums are made to balance."""
+
+    def prove(claim: Any, segment: Any, columns: list[Any] | None = None, free: bool = False) -> Part:
+        spec = statement_spec(claim, _topk_world.KEY.channel, _topk_world.CONFIG)
+        made = _topk_world.witness(segment, claim) if columns is None else columns
+        spec, proof = (FreeSums if free else Prover)(spec, segment.tree0(), made).prove()
+        return Part(tuple(claim.encode()), spec.channel, spec.claimed_sums, proof)
+
+    return prove
 
 
 class Deaf:

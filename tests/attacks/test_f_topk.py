@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from topk_world import (
+    ACCEPTED,
+    CONFIG,
+    KEY,
+    KINDS,
+    NOUN,
+    QUESTION,
+    VERB,
+    World,
+    alive_rows,
+    claims,
+    claims_of,
+    judged,
+    own_scores,
+    refusal,
+    turned,
+    under,
+    witness,
+    world,
+)
 
-from air.circle import to_rows, to_storage
+from air.circle import to_rows
 from air.field import P
-from air.relation import public_sum
-from air.statement import RootKey
-from air.statements.snapshot import ColumnRoot, SegmentLeaf, SnapshotHeader, snapshot_root
-from air.statements.topk import LIMB_BITS, N_LIMBS, RangeTable, TopK, coordinate_bound, score_bound, topk_trace
-from air.statements.topk_statement import TOPK, TopkStatement, ranked, threshold_of, topk_result
-from octoproof.vectors.search import scores
-from octoproof.vectors.segment import Segment, make_segment
-from verifier.config import PRESETS
+from air.statements.question import ranked
+from air.statements.topk import N_LIMBS, RangeTable, coordinate_bound, score_bound
+from air.statements.topk_statement import TOPK, TopkStatement
+from octoproof.vectors.segment import Segment
 from verifier.errors import (
     LogupError,
     OodsError,
@@ -29,128 +43,18 @@ from verifier.errors import (
     StatementError,
     VerificationError,
 )
-from verifier.hashes import hasher
-from verifier.merkle import commit
-from verifier.polynomial import extend
-from verifier.receipt import Part, Receipt, registry, statement_spec, verify, write_receipt
+from verifier.receipt import Receipt, statement_spec, verify, write_receipt
 from verifier.stark import verify_stark
-
-CONFIG = PRESETS["test"]
-KEY = RootKey("blake2s", CONFIG.log_blowup_factor)
-QUERY, K = (3, -1, 2), 4
-ACCEPTED = registry(TOPK)
-
-
-@dataclass(frozen=True)
-class World:
-    """A snapshot of two segments of 16 rows, 12 of which hold vectors; two rows tie for the last place."""
-
-    segments: tuple[Segment, Segment]
-    header: SnapshotHeader
-    leaves: tuple[SegmentLeaf, SegmentLeaf]
-    root: bytes
-
-
-@cache
-def world(version: int = 1) -> World:
-    rng = np.random.default_rng(version)
-    segments, leaves = [], []
-    for number in (0, 1):
-        vectors = rng.integers(-20, 21, (12, 3)).astype(np.int16)
-        vectors[1], vectors[2] = (20, -20, 20), (19, -20, 20)
-        vectors[[3, 4]] = (18, -18, 18)
-        segment = make_segment(number, version, np.arange(12) * 5 + 100 * number, vectors)
-        segment.live[7] = False
-        root = commit([extend(column, 1) for column in segment.tree0()], None, hasher("blake2s"))
-        leaf = SegmentLeaf(number, version, 4, 12, bytes(32), (ColumnRoot(KEY, bytes(root)),))
-        segments.append(segment)
-        leaves.append(leaf)
-    header = SnapshotHeader(3, coordinate_bound(3), 1 << 32, False, 24, 2)
-    return World(tuple(segments), header, tuple(leaves), snapshot_root(header, leaves))
-
-
-def own_scores(segment: Segment, metric: str, query: tuple[int, ...]) -> Any:
-    """In row order, padding included."""
-    return to_rows(scores(segment.columns, segment.norm, query, metric))
-
-
-def claims(where: World, metric: str = "ip", query: tuple[int, ...] = QUERY, k: int = K) -> list[TopkStatement]:
-    """The honest statements."""
-    alive = [alive_rows(segment, metric, query) for segment in where.segments]
-    threshold = threshold_of(where.header, ranked([row for rows in alive for row in rows]), k)
-    return [
-        TopkStatement(where.header, where.root, leaf, metric, query, k, threshold, emitted_of(rows, threshold))
-        for leaf, rows in zip(where.leaves, alive, strict=True)
-    ]
-
-
-def alive_rows(segment: Segment, metric: str, query: tuple[int, ...]) -> list[tuple[int, int]]:
-    """(id, score) of every live row."""
-    found = own_scores(segment, metric, query)[: segment.rows].tolist()
-    rows = zip(segment.ids.tolist(), found, segment.live.tolist(), strict=True)
-    return [(id, score) for id, score, live in rows if live]
-
-
-def emitted_of(rows: list[tuple[int, int]], threshold: int) -> tuple[tuple[int, int], ...]:
-    return tuple(ranked(row for row in rows if row[1] >= threshold))
-
-
-def witness(segment: Segment, claim: TopkStatement) -> list[Any]:
-    """The honest main columns, in storage order."""
-    component = TopK(4, claim.metric, claim.query, claim.threshold)
-    return topk_trace(component, own_scores(segment, claim.metric, claim.query), segment.padded_live)
-
-
-def turned(segment: Segment, claim: TopkStatement, row: int, selected: int) -> list[Any]:
-    """The honest columns, but for one row's flag and the limbs and table that come nearest to satisfying it."""
-    columns = [to_rows(c).copy() for c in witness(segment, claim)]
-    above = int(own_scores(segment, claim.metric, claim.query)[row]) - claim.threshold
-    gap = (selected * above + (int(segment.padded_live[row]) - selected) * (-1 - above)) % P
-    columns[0][row] = selected % P
-    for k in range(N_LIMBS):
-        columns[1 + k][row] = gap >> LIMB_BITS * k & ((1 << LIMB_BITS) - 1 if k < N_LIMBS - 1 else P)
-    kept = [limb[limb < 1 << LIMB_BITS] for limb in columns[1 : 1 + N_LIMBS]]
-    return [*(to_storage(c) for c in columns[: 1 + N_LIMBS]), *RangeTable().trace(kept)]
-
-
-@pytest.fixture
-def part(reference: Any) -> Callable[..., Part]:
-    """part(statement, segment, columns, free): its proof; with `free`, the claimed sums are made to balance."""
-
-    class FreeSums(reference.ReferenceProver):
-        def interaction(self) -> Any:
-            columns, sums = super().interaction()
-            surplus = sum(sums, public_sum(self.spec.balancing_terms, self.elements))
-            return columns, [sums[0] - surplus, *sums[1:]]
-
-    def prove(claim: TopkStatement, segment: Segment, columns: list[Any] | None = None, free: bool = False) -> Part:
-        spec = statement_spec(claim, KEY.channel, CONFIG)
-        prover = FreeSums if free else reference.ReferenceProver
-        made = witness(segment, claim) if columns is None else columns
-        spec, proof = prover(spec, segment.tree0(), made).prove()
-        return Part(tuple(claim.encode()), KEY.channel, spec.claimed_sums, proof)
-
-    return prove
-
-
-def judged(*parts: Part) -> Any:
-    return verify(write_receipt(Receipt(parts)), ACCEPTED, min_conjectured=0)
-
-
-def refusal(error: type[VerificationError], *parts: Part) -> None:
-    with pytest.raises(VerificationError) as caught:
-        judged(*parts)
-    assert caught.type is error, f"{caught.type.__name__}: {caught.value}"
 
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])
 def test_f30_honest(metric: str, part: Any) -> None:
-    where = world()
-    made = claims(where, metric)
+    where, question = world(), replace(QUESTION, metric=metric)
+    made = claims(where, question)
     verdict = judged(*(part(c, s) for c, s in zip(made, where.segments, strict=True)))
-    found = topk_result([p.statement for p in verdict.parts])
-    everything = [row for segment in where.segments for row in alive_rows(segment, metric, QUERY)]
-    assert found == ranked(everything)[:K]
+    found = TOPK.result([p.statement for p in verdict.parts])
+    everything = [row for segment in where.segments for row in alive_rows(segment, question)]
+    assert found == ranked(everything)[: question.k]
 
 
 def lie(number: int, **changes: Any) -> TopkStatement:
@@ -192,7 +96,7 @@ def test_f28_f30_rows_that_do_not_count(what: str, part: Any, reference: Any) ->
     """Selectors are boolean and off on dead and padding rows; here even the claimed sums are made to balance."""
     row, selected = INVENTED[what]
     segment, claim = world().segments[0], claims(world())[0]
-    ordered = own_scores(segment, claim.metric, claim.query)
+    ordered = to_rows(own_scores(segment, claim.question))
     if row is None:
         row = int(np.flatnonzero(segment.live & (ordered[:12] < claim.threshold))[0])
     elif row == "best":
@@ -223,33 +127,36 @@ def test_f30_emitted_rows_are_the_witness(what: str, part: Any) -> None:
         refusal(LogupError, part(first, world().segments[0]), forged)
 
 
-QUESTIONS = {
-    "query": ({"query": (3, -1, 3)}, StatementError),
-    "metric": ({"metric": "l2"}, StatementError),
-    "k": ({"k": K - 1}, StatementError),
-    "threshold": ({"threshold": 5}, StatementError),
-    "snapshot root": ({"snapshot_root": bytes(32)}, StatementError),
-    "segment": ({"leaf": world().leaves[0]}, StatementError),
-    "row root": ({"leaf": replace(world().leaves[1], row_root=b"\1" * 32)}, StatementError),
+OTHER_QUESTIONS = {
+    "query": {"query": (3, -1, 3)},
+    "metric": {"metric": "l2"},
+    "k": {"k": QUESTION.k - 1},
+    "filter": {"filters": (VERB,)},
+}
+OTHER_CLAIMS = {
+    **{name: {"question": replace(QUESTION, **changes)} for name, changes in OTHER_QUESTIONS.items()},
+    "threshold": {"threshold": 5},
+    "snapshot root": {"snapshot_root": bytes(32)},
+    "segment": {"segment": world().placed[0]},
+    "segment's index": {"segment": replace(world().placed[1], index=0)},
+    "row root": {"segment": replace(world().placed[1], leaf=replace(world().placed[1].leaf, row_root=b"\1" * 32))},
+    "mode": {"mode": "ivf", "probes": 1},
 }
 
 
-@pytest.mark.parametrize("what", QUESTIONS)
+@pytest.mark.parametrize("what", OTHER_CLAIMS)
 def test_f30_one_part_answers_another_question(what: str, part: Any) -> None:
-    changes, error = QUESTIONS[what]
     honest = [part(c, s) for c, s in zip(claims(world()), world().segments, strict=True)]
-    refusal(error, honest[0], replace(honest[1], statement=tuple(lie(1, **changes).encode())))
+    refusal(StatementError, honest[0], *under([lie(1, **OTHER_CLAIMS[what])], honest[1:]))
 
 
-@pytest.mark.parametrize("what", ["query", "metric", "k"])
+@pytest.mark.parametrize("what", OTHER_QUESTIONS)
 def test_f30_the_question_is_bound_to_the_proof(what: str, part: Any) -> None:
     """All parts claim the same other question with its right answer; the proofs are of the first one."""
-    changes = {"query": {"query": (3, -1, 3)}, "metric": {"metric": "l2"}, "k": {"k": K - 1}}[what]
     honest = [part(c, s) for c, s in zip(claims(world()), world().segments, strict=True)]
-    other = claims(world(), **changes)
-    forged = [replace(p, statement=tuple(c.encode())) for p, c in zip(honest, other, strict=True)]
-    # Another metric reads other columns of the segment, which shows before any challenge is drawn.
-    refusal(ShapeError if what == "metric" else LogupError, *forged)
+    forged = under(claims(world(), replace(QUESTION, **OTHER_QUESTIONS[what])), honest)
+    # Another metric or filter reads other columns of the segment, which shows before any challenge is drawn.
+    refusal(ShapeError if what in ("metric", "filter") else LogupError, *forged)
 
 
 def test_f30_parts_missing_twice_or_swapped(part: Any) -> None:
@@ -278,7 +185,7 @@ def test_f30_stale_snapshot(part: Any) -> None:
     """Proofs over version 1 of the segments, claimed of version 2: the root of tree 0 is the leaf's."""
     old, new = world(1), world(2)
     made = claims(new)
-    forged = [part(c, s, witness(s, c)) for c, s in zip(made, old.segments, strict=True)]
+    forged = [part(c, s) for c, s in zip(made, old.segments, strict=True)]
     refusal(PreprocessedRootError, *forged)
 
 
@@ -286,7 +193,8 @@ def test_f30_a_config_that_the_snapshot_was_not_committed_for(part: Any) -> None
     """Without a root for this blow-up there is nothing to compare tree 0 with."""
     honest = [part(c, s) for c, s in zip(claims(world()), world().segments, strict=True)]
     config = replace(CONFIG, log_blowup_factor=2)
-    refusal(StatementError, *(replace(p, proof=replace(p.proof, config=config)) for p in honest))
+    told = refusal(StatementError, *(replace(p, proof=replace(p.proof, config=config)) for p in honest))
+    assert "committed for blake2s with log blow-up 1" in told
 
 
 def test_f30_duplicate_ids(part: Any) -> None:
@@ -294,18 +202,16 @@ def test_f30_duplicate_ids(part: Any) -> None:
     claim = claims(world())[0]
     doubled = replace(claim, emitted=(claim.emitted[0], *claim.emitted))
     honest = [part(c, s) for c, s in zip(claims(world()), world().segments, strict=True)]
-    refusal(StatementError, replace(honest[0], statement=tuple(doubled.encode())), honest[1])
+    told = refusal(StatementError, *under([doubled], honest[:1]), honest[1])
+    assert "an id appears twice" in told
 
 
 def test_f29_scores_that_could_wrap(part: Any) -> None:
     """A snapshot whose bound lets a difference of scores pass P/2: a far row would look near."""
     honest = [part(c, s) for c, s in zip(claims(world()), world().segments, strict=True)]
     header = replace(world().header, limit=coordinate_bound(3) + 1)
-    forged = [
-        replace(p, statement=tuple(replace(c, header=header).encode()))
-        for p, c in zip(honest, claims(world()), strict=True)
-    ]
-    refusal(StatementError, *forged)
+    forged = under([replace(claim, header=header) for claim in claims(world())], honest)
+    assert "limit" in refusal(StatementError, *forged)
     bound = score_bound(3, world().header.limit)
     assert 2 * bound < 1 << 29
 
@@ -321,3 +227,119 @@ def test_f31_nothing_selected(part: Any) -> None:
     made = [replace(c, threshold=lowest) for c in made]
     forged = [part(c, s, columns, free=True) for c, s in zip(made, world().segments, strict=True)]
     refusal(OodsError, *forged)
+
+
+VERBS = replace(QUESTION, filters=(VERB,))
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_f30_filtered(metric: str, part: Any) -> None:
+    where, question = world(), replace(VERBS, metric=metric)
+    verdict = judged(*(part(c, s) for c, s in zip(claims(where, question), where.segments, strict=True)))
+    assert (
+        TOPK.result([p.statement for p in verdict.parts])
+        == ranked(row for segment in where.segments for row in alive_rows(segment, question))[: question.k]
+    )
+
+
+# Row, selected, eligible: what the prover's columns say of a row, whose filter they cannot satisfy.
+UNFILTERED = {
+    "of another code": (2, 1, 1),
+    "of another code, not eligible": (2, 1, None),
+    "of this code, left out": (1, 0, 0),
+    "of this code, dead": (7, 1, 1),
+    "of this code, counted twice": (1, 2, 2),
+}
+
+
+@pytest.mark.parametrize("what", UNFILTERED)
+def test_f30_rows_that_the_filter_decides(what: str, part: Any) -> None:
+    """Claimed sums are made to balance; told is what the columns select."""
+    row, selected, eligible = UNFILTERED[what]
+    segment, claim = world().segments[0], claims(world(), VERBS)[0]
+    told = (int(segment.ids[row]), int(to_rows(own_scores(segment, QUESTION))[row]))
+    others = [r for r in claim.emitted if r != told]
+    claim = replace(claim, emitted=tuple(ranked([*others, told] if selected else others)))
+    forged = part(claim, segment, turned(segment, claim, row, selected, eligible), free=True)
+    with pytest.raises(VerificationError) as caught:
+        verify_stark(statement_spec(claim, KEY.channel, CONFIG, forged.claimed_sums), forged.proof)
+    assert caught.type is OodsError
+
+
+def test_f30_rows_of_one_value_told_as_anothers(part: Any) -> None:
+    """The statement holds in itself, and was proven anew over the same rows: only the constraints know their codes."""
+    verbs, nouns = claims(world(), VERBS), replace(QUESTION, filters=(NOUN,))
+    told = [replace(claim, question=nouns) for claim in verbs]
+    columns = [witness(s, c) for s, c in zip(world().segments, verbs, strict=True)]
+    refusal(OodsError, *(part(c, s, m) for c, s, m in zip(told, world().segments, columns, strict=True)))
+
+
+def test_f30_a_dictionary_of_the_provers_own(part: Any) -> None:
+    """Which value a code stands for is the snapshot's to say, or verbs could be sold as nouns."""
+    one, two = (part(c, s) for c, s in zip(claims(world(), VERBS), world().segments, strict=True))
+    verbs, others = claims(world(), VERBS)
+    for code, value, dictionaries, message in (
+        (2, "noun", (KINDS[::-1],), "not that of the snapshot"),
+        (2, "noun", (KINDS,), "code 2 does not stand for 'noun'"),
+        (2, "verb", (), "one is needed for every filter"),
+    ):
+        question = replace(QUESTION, filters=(replace(VERB, code=code, value=value),))
+        told = replace(verbs, question=question, dictionaries=dictionaries), replace(others, question=question)
+        assert message in refusal(StatementError, *under(told, (one, two)))
+
+
+CELLS, PROBES = 4, 2  # cells 1 and 2 are the nearest, in the segments 2 and 3
+
+
+def proven(where: World, made: list[TopkStatement], part: Any) -> list[Any]:
+    return [part(claim, where.segments[claim.segment.index]) for claim in made]
+
+
+def test_f30_cells(part: Any) -> None:
+    where = world(cells=CELLS)
+    verdict = judged(*proven(where, claims(where, probes=PROBES), part))
+    claimed = [p.statement for p in verdict.parts]
+    assert [claim.segment.index for claim in claimed] == [0, 2, 3]
+    inside = [row for k in (2, 3) for row in alive_rows(where.segments[k], QUESTION)]
+    assert TOPK.result(claimed) == ranked(inside)[: QUESTION.k]
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_f30_a_nearer_cell_withheld(free: bool, part: Any) -> None:
+    """The centroids' part leaves the best one out; all else is honest, and the cells are those that it then names."""
+    where = world(cells=CELLS)
+    honest, centroids = claims(where, probes=PROBES), where.segments[0]
+    rest = ranked(row for row in alive_rows(centroids, QUESTION) if row[0] != 1)
+    first = replace(honest[0], threshold=rest[1][1], emitted=tuple(rest[:2]))
+    cells = sorted(id + 1 for id, _ in first.emitted)
+    made = claims_of(where, QUESTION, PROBES, QUESTION.k, cells, ())
+    TOPK.check_together([first, *made])
+    forged = part(first, centroids, turned(centroids, first, 1, 0), free)
+    told = refusal(OodsError if free else LogupError, forged, *proven(where, made, part))
+    assert told.startswith("part 1 of 3")
+
+
+def test_f30_other_cells_than_the_probed_ones(part: Any) -> None:
+    where = world(cells=CELLS)
+    first, *probed = proven(where, claims(where, probes=PROBES), part)
+    (other,) = proven(where, claims_of(where, QUESTION, PROBES, QUESTION.k, [4], ()), part)
+    for parts in (probed, (first,), (first, *probed[:1]), (first, *probed[::-1]), (first, *probed, other)):
+        assert "segment.index" in refusal(StatementError, *parts)
+    assert "segment.index" in refusal(StatementError, first, probed[0], other)
+    judged(first, *probed)
+
+
+def test_f30_some_cells_told_as_the_whole_snapshot(part: Any) -> None:
+    """Strict says more than ivf: neither passes for the other, whatever number of probes is told."""
+    where = world(cells=CELLS)
+    some, every = claims(where, probes=PROBES), claims_of(where, QUESTION, 0, QUESTION.k, [1, 2, 3, 4], ())
+    judged(*proven(where, every, part))
+    for made, changes in (
+        (some, {"mode": "strict", "probes": 0}),
+        (some[1:], {"mode": "strict", "probes": 0}),
+        (every, {"mode": "ivf", "probes": CELLS}),
+        (every, {"mode": "ivf", "probes": 1}),
+    ):
+        lies = under([replace(claim, **changes) for claim in made], proven(where, made, part))
+        assert "segment.index" in refusal(StatementError, *lies)
+    refusal(LogupError, *under(claims(where, probes=1), proven(where, some[:2], part)))

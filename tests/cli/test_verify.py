@@ -74,6 +74,34 @@ def test_another_root_is_refused(octoproof: Any, receipt: Path) -> None:
     assert "snapshot" in done.json["reason"]
 
 
+def test_what_was_valid_is_known(octoproof: Any, receipt: Path, asked: Any) -> None:
+    root = ("--snapshot-root", asked[0]["snapshot_root"])
+    first, second = (
+        octoproof("verify", receipt, *root, "--json").json,
+        octoproof("verify", receipt, *root, "--json").json,
+    )
+    assert [check["name"] for check in second["checks"]] == ["cached"]
+    assert {**second, "checks": []} == {**first, "checks": []}
+    assert len(octoproof("verify", receipt, *root, "--json", "--no-cache").json["checks"]) > 1
+    # Known under these demands, and no others.
+    assert len(octoproof("verify", receipt, "--json", "--min-proven", 50).json["checks"]) > 1
+    assert octoproof("verify", receipt, "--snapshot-root", "00" * 32).code == 1
+    assert octoproof("verify", receipt, "--min-proven", 99).code == 1
+    assert [entry["verdict"]["statement"]["type"] for entry in octoproof("history", "--json").json] == ["topk"] * 2
+    receipt.write_bytes(receipt.read_bytes()[:-1] + b"\x01")
+    assert octoproof("verify", receipt, *root).code == 1
+
+
+def test_a_large_batch_is_verified_in_processes(octoproof: Any, receipt: Path, tmp_path: Path) -> None:
+    data, paths = receipt.read_bytes(), []
+    for number in range(9):
+        paths.append(tmp_path / f"{number}.octoproof")
+        paths[-1].write_bytes(data if number != 4 else data[:-1] + bytes([data[-1] ^ 1]))
+    batch = octoproof("verify", *paths, "--json", "--no-cache").json
+    assert [outcome["valid"] for outcome in batch["receipts"]] == [number != 4 for number in range(9)]
+    assert batch["valid"] is False
+
+
 @pytest.mark.parametrize("root", ["00", "zz" * 32, ""])
 def test_root_that_is_none(octoproof: Any, receipt: Path, root: str) -> None:
     assert octoproof("verify", receipt, "--snapshot-root", root).code == 2
@@ -134,7 +162,8 @@ def test_any_changed_byte_is_refused(octoproof: Any, receipt: Path) -> None:
         (lambda data: data + b"\0", "bytes"),
         (lambda data: b"", "receipt"),
         (lambda data: b"X" + data[1:], "receipt"),
-        (lambda data: data[:MAGIC] + b"\x02\0\0\0" + data[MAGIC + 4 :], "version 2"),
+        (lambda data: data[:MAGIC] + b"\x03\0\0\0" + data[MAGIC + 4 :], "version 3"),
+        (lambda data: data[:MAGIC] + b"\x01\0\0\0" + data[MAGIC + 4 :], "version 1 is no longer read"),
         (lambda data: data[: MAGIC + 12] + b"\xff\xff\xff\xff" + data[MAGIC + 16 :], "receipt"),
     ],
 )

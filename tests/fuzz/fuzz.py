@@ -21,17 +21,21 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from air.export import air_from_json, air_to_json  # noqa: E402
 from air.layout import AirError  # noqa: E402
-from air.statement import StatementError  # noqa: E402
-from air.statements.topk_statement import TOPK, TopkStatement  # noqa: E402
+from air.statement import StatementError, StatementType  # noqa: E402
+from air.statements.certify_statement import CERTIFY  # noqa: E402
+from air.statements.topk_statement import TOPK  # noqa: E402
 from octoproof.vectors.load import load_arrays  # noqa: E402
-from octoproof.vectors.store import read_manifest  # noqa: E402
+from octoproof.vectors.manifest import manifest_path, read_manifest, write_manifest  # noqa: E402
+from octoproof.vectors.opened import OPENED, OpenedStatement  # noqa: E402
 from verifier.errors import ParseError, VerificationError  # noqa: E402
 from verifier.proof import proof_from_json, proof_to_json  # noqa: E402
 from verifier.receipt import read_receipt, write_receipt  # noqa: E402
@@ -81,17 +85,55 @@ def _air(data: bytes) -> None:
     assert air_from_json(air_to_json(air)) == air
 
 
-def _statement(data: bytes) -> None:
-    words = list(struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4]))
-    claim = TOPK.decode(words)
-    claim.check()
-    assert claim.encode() == words
+def _words(data: bytes) -> list[int]:
+    return list(struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4]))
+
+
+def _statement(kind: StatementType) -> Callable[[bytes], None]:
+    def check(data: bytes) -> None:
+        claim = kind.decode(_words(data))
+        assert claim.encode() == _words(data)
+        claim.check()
+        claim.describe()
+
+    return check
+
+
+@cache
+def _honest(parser: str) -> bytes:
+    """What goes with the fuzzed bytes."""
+    return next(path for path in sorted((CORPUS / parser).iterdir()) if "crash" not in path.name).read_bytes()
+
+
+@cache
+def _opened() -> OpenedStatement:
+    return OPENED.decode(_words(_honest("opened")))
+
+
+def _opening(data: bytes) -> None:
+    _opened().check_opening(data)
+
+
+def _snapshot(manifest: bytes, dictionary: bytes) -> None:
+    (payload,) = json.loads(_honest("manifest"))["fields"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, data in (
+            (manifest_path(folder, 1), manifest),
+            (folder / "dictionaries" / f"{payload['digest']}.json", dictionary),
+        ):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        write_manifest(folder, read_manifest(folder, 1))
+        assert json.loads(manifest_path(folder, 1).read_bytes()) == json.loads(manifest)
 
 
 def _manifest(data: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "snapshot.json").write_bytes(data)
-        read_manifest(Path(folder))
+    _snapshot(data, _honest("dictionary"))
+
+
+def _dictionary(data: bytes) -> None:
+    _snapshot(_honest("manifest"), data)
 
 
 def _arrays(data: bytes) -> None:
@@ -109,8 +151,12 @@ PARSERS = {
     "proof_poseidon252": Parser(_proof("poseidon252"), _READING, True),
     "spec": Parser(_spec, _READING, True),
     "air": Parser(_air, (ParseError, AirError), True),
-    "statement": Parser(_statement, (StatementError,)),
-    "manifest": Parser(_manifest, _READING, True),
+    "topk": Parser(_statement(TOPK), (StatementError,)),
+    "opened": Parser(_statement(OPENED), (StatementError,)),
+    "certify": Parser(_statement(CERTIFY), (StatementError,)),
+    "opening": Parser(_opening, (StatementError,)),
+    "manifest": Parser(_manifest, (*_READING, OSError), True),  # it names dictionaries that may not be there
+    "dictionary": Parser(_dictionary, _READING, True),
     "arrays": Parser(_arrays, (ParseError, OSError)),  # zipfile seeks where a damaged directory points
 }
 
@@ -220,9 +266,6 @@ def _random_place(document: object, rng: random.Random) -> tuple[list | dict | N
 
 def make_corpus() -> Iterator[tuple[str, str, bytes]]:
     """(parser, name, bytes) of small honest inputs."""
-    import numpy as np
-
-    from octoproof.vectors.build import build_snapshot
     from verifier.receipt import Part, Receipt
 
     small = ("wide_fib_5x4_default", "expr_plonk_6", "range_check_t6_u8", "wide_fib_6x20_poseidon")
@@ -238,18 +281,49 @@ def make_corpus() -> Iterator[tuple[str, str, bytes]]:
             yield "air", name, json.dumps(air_to_json(spec.air)).encode()
             part = Part((1, 1, 2, 3), spec.channel, spec.claimed_sums, proof)
             yield "receipt", name, write_receipt(Receipt((part,) * (1 + (name == small[0]))))
-    vectors = np.random.default_rng(0).normal(size=(20, 3))
-    with tempfile.TemporaryDirectory() as folder:
-        build_snapshot(vectors, Path(folder) / "s", segment_rows=16)
-        yield "manifest", "two_segments", (Path(folder) / "s" / "snapshot.json").read_bytes()
-        header, stored, root = read_manifest(Path(folder) / "s")
-        np.save(Path(folder) / "vectors.npy", vectors)
-        np.savez(Path(folder) / "vectors.npz", vectors=vectors, ids=np.arange(20))
-        for name in ("vectors.npy", "vectors.npz"):
-            yield "arrays", name, (Path(folder) / name).read_bytes()
-    claim = TopkStatement(header, root, stored[0].leaf, "l2", (1, -2, 3), 2, -50, ((7, 10), (3, -50)))
-    words = claim.encode()
-    yield "statement", "topk", struct.pack(f"<{len(words)}I", *words)
+    yield from _vector_corpus()
+
+
+def _vector_corpus() -> Iterator[tuple[str, str, bytes]]:
+    """What a small snapshot with cells, and questions to it, are made of."""
+    import numpy as np
+
+    from air.statements.certify_statement import CertifyStatement
+    from octoproof.vectors.claims import opened_claim, proven_claims
+    from octoproof.vectors.prove import prove_answer
+    from octoproof.vectors.query import ask, find
+    from octoproof.vectors.snapshot import Snapshot
+    from verifier.receipt import OpenedPart
+
+    def words(claim: Any) -> bytes:
+        return struct.pack(f"<{len(claim.encode())}I", *claim.encode())
+
+    vectors = np.random.default_rng(0).normal(size=(60, 3))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        kinds = np.array(["noun", "verb", "adjective"])[np.arange(60) % 3]
+        snapshot = Snapshot.build(vectors, folder / "s", cells=3, payload={"kind": kinds}, presets=("bench",))
+        yield "manifest", "cells", manifest_path(folder / "s", 1).read_bytes()
+        yield "dictionary", "kind", next((folder / "s" / "dictionaries").iterdir()).read_bytes()
+        for mode in ("strict", "ivf"):
+            answer = ask(snapshot, find(snapshot, id=7), 4, mode=mode, where={"kind": "verb"}, probes=2)
+            for number, (_, claim) in enumerate(proven_claims(answer)[:2]):
+                yield "topk", f"{mode}_{number}", words(claim)
+        answer = ask(snapshot, find(snapshot, id=7), 4, mode="fast", where={"kind": "verb"}, probes=3)
+        yield "opened", "fast", words(opened_claim(answer))
+        receipt = prove_answer(answer, backend=None)
+        yield "receipt", "opened", receipt
+        (part,) = read_receipt(receipt).parts
+        assert isinstance(part, OpenedPart)
+        yield "opening", "fast", part.opening
+        header = snapshot.header
+        for number, leaf in enumerate(stored.leaf for stored in snapshot.segments[:2]):
+            claim = CertifyStatement(3, header.limit, header.scale, bool(number), (3,), leaf)
+            yield "certify", f"unit_{number}", words(claim)
+        np.save(folder / "vectors.npy", vectors[:20])
+        np.savez(folder / "vectors.npz", vectors=vectors[:20], ids=np.arange(20))
+        for file in ("vectors.npy", "vectors.npz"):
+            yield "arrays", file, (folder / file).read_bytes()
 
 
 def main() -> int:

@@ -142,7 +142,7 @@ def binary_cases(name: str) -> dict[str, bytes]:
 
 
 def cases(name: str) -> dict[str, bytes]:
-    if name in ("receipt", "wire", "statement"):
+    if name in ("receipt", "wire", "topk", "opened", "certify", "opening"):
         return binary_cases(name)
     if name == "arrays":
         claims = {f"{rows} rows": npy_claiming(rows) for rows in (10**7, 10**12, 2**62, 10**30, -1)}

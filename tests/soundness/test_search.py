@@ -44,8 +44,12 @@ def sampled(items: list, count: int) -> list:
 
 
 def declared(air: Air, public: bool) -> set[tuple[str, str]]:
-    keys = [(layout.name, name) for layout in air.components for name, _ in layout.free]
-    return {key for key in keys if key[1].startswith(PUBLIC[:7]) == public}
+    """What `free` names, as far as the AIR has it: columns that are counted may be none."""
+    found = set()
+    for layout in air.components:
+        columns = {grouped(column) for column in layout.column_names}
+        found |= {(layout.name, name) for name, _ in layout.free if name.startswith("(") or name in columns}
+    return {key for key in found if key[1].startswith(PUBLIC[:7]) == public}
 
 
 def grouped(column: str) -> str:

@@ -2,73 +2,156 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from air.statement import RootKey, StatementError
-from air.statements.snapshot import ColumnRoot, SegmentLeaf, SnapshotHeader, snapshot_root
-from air.statements.topk import score_bound
-from air.statements.topk_statement import MAX_EMITTED, TOPK, TopkStatement, topk_result
+from air.statements.question import Filter, Question
+from air.statements.snapshot import (
+    ColumnRoot,
+    PayloadField,
+    PlacedSegment,
+    SegmentLeaf,
+    SnapshotHeader,
+    SnapshotTree,
+    dictionary_digest,
+)
+from air.statements.topk import score_bound, topk_public_terms
+from air.statements.topk_statement import MAX_EMITTED, TOPK, TopkStatement
+
+Parts = list[TopkStatement]
 
 KEY = RootKey("blake2s", 1)
-HEADER = SnapshotHeader(dimension=3, limit=945, scale=1 << 32, normalised=False, rows=28, segments=2)
-LEAVES = tuple(SegmentLeaf(k, 1, 4, 14, bytes([k]) * 32, (ColumnRoot(KEY, bytes([9 + k]) * 32),)) for k in (0, 1))
-ROOT = snapshot_root(HEADER, LEAVES)
-ROWS = (((7, 50), (3, 40), (5, 20)), ((101, 40), (100, 20)))  # of each segment; k = 4, so that 20 is a tie
+KINDS = ("noun", "verb")
+FIELDS = (PayloadField("kind", 2, dictionary_digest(KINDS)),)
+VERB = Filter(0, 2, "verb")
+QUESTION = Question("l2", (1, -2, 945), 4)
 S = score_bound(3, 945)
 
 
-def parts(**changes) -> list[TopkStatement]:
+def leaf(number: int, rows: int = 14) -> SegmentLeaf:
+    return SegmentLeaf(number, 1, 4, rows, rows, bytes([number]) * 32, (ColumnRoot(KEY, bytes([9 + number]) * 32),))
+
+
+def placed(header: SnapshotHeader, leaves: tuple[SegmentLeaf, ...]) -> tuple[PlacedSegment, ...]:
+    tree = SnapshotTree(header, leaves)
+    return tuple(PlacedSegment(index, leaf, tree.path(index)) for index, leaf in enumerate(leaves))
+
+
+# Two segments and a question for four rows: 20 is a tie.
+LEAVES = leaf(0), leaf(1)
+HEADER = SnapshotHeader(3, 945, 1 << 32, False, rows=28, live=28, segments=2, fields=FIELDS)
+ROOT, PLACED = SnapshotTree(HEADER, LEAVES).root, placed(HEADER, LEAVES)
+ROWS = (((7, 50), (3, 40), (5, 20)), ((101, 40), (100, 20)))
+
+
+def parts(**changes: Any) -> Parts:
     return [
-        replace(TopkStatement(HEADER, ROOT, leaf, "l2", (1, -2, 945), 4, 20, rows), **changes)
-        for leaf, rows in zip(LEAVES, ROWS, strict=True)
+        replace(TopkStatement(HEADER, ROOT, segment, "strict", QUESTION, 0, 20, rows), **changes)
+        for segment, rows in zip(PLACED, ROWS, strict=True)
     ]
 
 
-def test_the_honest_receipt():
-    whole = parts()
+def filtered(*filters: Filter, **changes: Any) -> Parts:
+    first, second = parts(question=replace(QUESTION, filters=filters), **changes)
+    return [replace(first, dictionaries=(KINDS,) * len(filters)), second]
+
+
+def accept(whole: Parts) -> None:
+    """The checks of a verifier, in its order."""
     for part in whole:
         part.check()
     TOPK.check_together(whole)
-    assert topk_result(whole) == [(7, 50), (3, 40), (101, 40), (5, 20)]
 
 
-def test_a_statement_is_its_encoding():
-    for part in parts():
+def refusal(whole: Parts) -> str:
+    with pytest.raises(StatementError) as refused:
+        accept(whole)
+    return str(refused.value)
+
+
+def test_the_honest_receipt() -> None:
+    accept(parts())
+    assert TOPK.result(parts()) == [(7, 50), (3, 40), (101, 40), (5, 20)]
+    told = parts()[0].describe()
+    assert (told["mode"], told["probes"], told["where"]) == ("strict", None, {})
+    assert told["emitted"][0] == {"id": 7, "score": 50}
+    assert parts()[0].is_probe is False  # index 0 without cells is a segment of rows
+
+
+def test_the_honest_filtered_receipt() -> None:
+    accept(filtered(VERB))
+    assert filtered(VERB)[0].describe()["where"] == {"kind": "verb"}
+
+
+@pytest.mark.parametrize("whole", [parts(), filtered(VERB)])
+def test_a_statement_is_its_encoding(whole: Parts) -> None:
+    for part in whole:
         words = part.encode()
         assert TOPK.decode(words) == part
         assert part.digest() == TOPK.decode(words).digest()
         for cut in range(0, len(words), 5):
             with pytest.raises(StatementError):
                 TOPK.decode(words[:cut])
-        with pytest.raises(StatementError):
+        with pytest.raises(StatementError, match="trailing"):
             TOPK.decode([*words, 0])
 
 
-@given(st.data())
-def test_every_word_counts(data):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([1, 1], "version 1 is no longer read; prove it anew"),
+        ([1, 3], "version 3, this reads 1 to 2"),
+        ([1, 0], "version 0"),
+        ([2, 2], "type is not 1"),
+    ],
+)
+def test_other_versions_are_not_read(words: list[int], message: str) -> None:
+    with pytest.raises(StatementError, match=message):
+        TOPK.decode([*words, *parts()[0].encode()[2:]])
+
+
+def test_modes_that_there_are_not() -> None:
     words = parts()[0].encode()
+    place = next(k for k in range(len(words)) if [*words[:k], 1, *words[k + 1 :]] == parts(mode="ivf")[0].encode())
+    for word in (2, 0xFFFFFFFF):
+        with pytest.raises(StatementError, match="mode: "):
+            TOPK.decode([*words[:place], word, *words[place + 1 :]])
+
+
+@given(st.data())
+def test_every_word_counts(data: Any) -> None:
+    whole = data.draw(st.sampled_from([parts(), filtered(VERB)]))
+    words = whole[0].encode()
     index = data.draw(st.integers(0, len(words) - 1))
     words[index] ^= 1 << data.draw(st.integers(0, 31))
     try:
         changed = TOPK.decode(words)
     except StatementError:
         return
-    assert changed != parts()[0]
+    assert changed != whole[0]
 
 
 HUGE = tuple((id, 30) for id in range(MAX_EMITTED + 1))
-ALONE = {
-    "query: not of": {"query": (1, 2)},
-    "query[2]": {"query": (1, 2, 946)},
-    "query[0]": {"query": (-946, 2, 3)},
-    "metric: 'hamming'": {"metric": "hamming"},
-    "metric: cosine": {"metric": "cosine"},
-    "k: 0": {"k": 0},
-    "k: 1001": {"k": 1001},
+ALONE: dict[str, dict[str, Any]] = {
+    "query: not of": {"question": replace(QUESTION, query=(1, 2))},
+    "query[2]": {"question": replace(QUESTION, query=(1, 2, 946))},
+    "query[0]": {"question": replace(QUESTION, query=(-946, 2, 3))},
+    "metric: 'hamming'": {"question": replace(QUESTION, metric="hamming")},
+    "metric: cosine": {"question": replace(QUESTION, metric="cosine")},
+    "k: 0": {"question": replace(QUESTION, k=0)},
+    "k: 1001": {"question": replace(QUESTION, k=1001)},
+    "filters: field 1": {"question": replace(QUESTION, filters=(Filter(1, 1, "noun"),))},
+    "filters.kind: code 3": {"question": replace(QUESTION, filters=(Filter(0, 3, "noun"),))},
+    "mode: 'fast'": {"mode": "fast"},
+    "probes: 1 of 0 cells": {"probes": 1},
+    "probes: -1": {"probes": -1},
+    "mode: ivf needs": {"mode": "ivf"},
     "threshold: ": {"threshold": -S - 1},
     f"threshold: {S + 1}": {"threshold": S + 1, "emitted": ()},
     "emitted: the score": {"emitted": ((7, S + 1),)},
@@ -77,77 +160,115 @@ ALONE = {
     "emitted: not in order": {"emitted": ((3, 40), (7, 50))},
     "emitted: not in order, higher score and smaller id first": {"emitted": ((8, 40), (7, 40))},
     "emitted: id: -1": {"emitted": ((-1, 40),)},
-    "emitted: 15 rows of a segment": {"emitted": HUGE[:15]},
-    f"emitted: {MAX_EMITTED + 1} rows": {"emitted": HUGE},
+    "emitted: 15 rows of 14": {"emitted": HUGE[:15]},
+    f"emitted: {MAX_EMITTED + 1} rows, at most": {"emitted": HUGE},
     "snapshot.limit": {"header": replace(HEADER, limit=30_000)},
     "snapshot.dimension": {"header": replace(HEADER, dimension=0)},
     "snapshot.scale": {"header": replace(HEADER, scale=0)},
     "snapshot.segments": {"header": replace(HEADER, segments=0)},
     "snapshot.rows": {"header": replace(HEADER, rows=0)},
-    "snapshot.segment.log_size": {"leaf": replace(LEAVES[0], log_size=27)},
-    "snapshot.segment.rows": {"leaf": replace(LEAVES[0], rows=17)},
-    "snapshot.segment.version": {"leaf": replace(LEAVES[0], version=0)},
-    "snapshot.segment.id": {"leaf": replace(LEAVES[0], id=-1)},
+    "snapshot.live": {"header": replace(HEADER, live=29)},
+    "snapshot.cells": {"header": replace(HEADER, cells=2)},
+    "snapshot.segment.log_size": {"segment": replace(PLACED[0], leaf=replace(LEAVES[0], log_size=27))},
+    "snapshot.segment.rows": {"segment": replace(PLACED[0], leaf=replace(LEAVES[0], rows=17))},
+    "snapshot.segment.version": {"segment": replace(PLACED[0], leaf=replace(LEAVES[0], version=0))},
+    "snapshot.segment.id": {"segment": replace(PLACED[0], leaf=replace(LEAVES[0], id=-1))},
+    "snapshot.segment.index": {"segment": replace(PLACED[0], index=2)},
+    "segment.path: too short": {"segment": replace(PLACED[0], path=())},
+    "segment.path: too long": {"segment": replace(PLACED[0], path=PLACED[0].path * 2)},
+    "snapshot_root: not that": {"segment": replace(PLACED[0], index=1)},
+    "snapshot_root: not that of": {"segment": replace(PLACED[0], leaf=replace(LEAVES[0], version=2))},
+    "snapshot_root: not": {"snapshot_root": bytes(32)},
+    "snapshot_root: not that of this header": {"header": replace(HEADER, scale=7)},
 }
 
 
 @pytest.mark.parametrize("message", ALONE)
-def test_one_part_alone(message):
+def test_one_part_alone(message: str) -> None:
     lie = parts(**ALONE[message])[0]
     with pytest.raises(StatementError) as refused:
         lie.check()
     assert str(refused.value).startswith(message)
 
 
-def test_a_normalised_snapshot_may_be_asked_for_cosine():
-    parts(metric="cosine", header=replace(HEADER, normalised=True))[0].check()
+def test_a_normalised_snapshot_may_be_asked_for_cosine() -> None:
+    header = replace(HEADER, normalised=True)
+    asked = replace(QUESTION, metric="cosine")
+    root = SnapshotTree(header, LEAVES).root
+    part = parts(question=asked, header=header, snapshot_root=root)[0]
+    part.check()
+    assert part.component().metric == "ip"
 
 
-OTHER_LEAF = replace(LEAVES[1], version=2)
-TOGETHER = {
-    "query: the parts": lambda a, b: [a, replace(b, query=(1, -2, 944))],
-    "metric: the parts": lambda a, b: [a, replace(b, metric="ip")],
-    "k: the parts": lambda a, b: [a, replace(b, k=5)],
-    "threshold: the parts": lambda a, b: [a, replace(b, threshold=19)],
-    "header: the parts": lambda a, b: [a, replace(b, header=replace(HEADER, scale=7))],
-    "snapshot_root: the parts": lambda a, b: [a, replace(b, snapshot_root=bytes(32))],
-    "segments: 1 are given": lambda a, b: [a],
-    "segments: 3 are given": lambda a, b: [a, b, b],
-    "segments: their ids do not ascend": lambda a, b: [a, a],
-    "segments: their ids": lambda a, b: [b, a],
-    "segments: their rows": lambda a, b: [a, replace(b, leaf=replace(LEAVES[1], rows=13))],
-    "snapshot_root: not the root": lambda a, b: [a, replace(b, leaf=OTHER_LEAF)],
+OTHER = parts(
+    header=replace(HEADER, scale=7),
+    snapshot_root=SnapshotTree(replace(HEADER, scale=7), LEAVES).root,
+)
+TOGETHER: dict[str, Callable[[TopkStatement, TopkStatement], Parts]] = {
+    "header: the parts": lambda a, b: [a, OTHER[1]],
+    "question: the parts": lambda a, b: [a, replace(b, question=replace(QUESTION, query=(1, -2, 944)))],
+    "question: the parts of": lambda a, b: [a, replace(b, question=replace(QUESTION, metric="ip"))],
+    "question: the parts of the": lambda a, b: [a, replace(b, question=replace(QUESTION, k=5))],
+    "question: the parts of the receipt": lambda a, b: [a, replace(b, question=replace(QUESTION, filters=(VERB,)))],
+    "threshold: 19, but": lambda a, b: [a, replace(b, threshold=19)],
+    "threshold: 19": lambda a, b: [replace(a, threshold=19), b],
+    "segment.index: not the segments": lambda a, b: [a],
+    "segment.index: not the": lambda a, b: [b],
+    "segment.index: not": lambda a, b: [a, b, b],
+    "segment.index: not the segments that": lambda a, b: [a, a],
+    "segment.index: not the segments that are": lambda a, b: [b, a],
     "emitted: an id appears in two": lambda a, b: [a, replace(b, emitted=((7, 40), (100, 20)))],
     "threshold: 20, but": lambda a, b: [a, replace(b, emitted=())],
-    "threshold: 20, but the emitted": lambda a, b: [replace(a, k=3), replace(b, k=3)],
-    f"threshold: 20, but the emitted rows make it {-S}": lambda a, b: [replace(a, k=9), replace(b, k=9)],
+    "threshold: 20, but the emitted": lambda a, b: parts(question=replace(QUESTION, k=3)),
+    f"threshold: 20, but the emitted rows make it {-S}": lambda a, b: parts(question=replace(QUESTION, k=9)),
+    "dictionaries: one is needed": lambda a, b: [replace(a, dictionaries=(KINDS,)), b],
+    "dictionaries: only the first part": lambda a, b: [a, replace(b, dictionaries=(KINDS,))],
 }
 
 
 @pytest.mark.parametrize("message", TOGETHER)
-def test_parts_together(message):
-    with pytest.raises(StatementError) as refused:
-        TOPK.check_together(TOGETHER[message](*parts()))
-    assert str(refused.value).startswith(message)
+def test_parts_together(message: str) -> None:
+    assert refusal(TOGETHER[message](*parts())).startswith(message)
 
 
-def test_too_many_rows_over_all_segments():
+def test_parts_of_two_snapshots() -> None:
+    """With one header, so that it is the root alone that tells them apart."""
+    other = (LEAVES[0], replace(LEAVES[1], version=2))
+    newer = replace(parts()[1], snapshot_root=SnapshotTree(HEADER, other).root, segment=placed(HEADER, other)[1])
+    newer.check()
+    assert refusal([parts()[0], newer]).startswith("snapshot_root: the parts")
+
+
+def test_dictionaries_are_in_the_first_part() -> None:
+    first, second = filtered(VERB)
+    moved = [replace(first, dictionaries=()), replace(second, dictionaries=(KINDS,))]
+    assert refusal(moved) == "dictionaries: one is needed for every filter"
+    assert refusal([first, replace(second, dictionaries=(KINDS,))]).startswith("dictionaries: only the first")
+    assert (
+        refusal([replace(first, dictionaries=(KINDS[::-1],)), second]) == "dictionaries.kind: not that of the snapshot"
+    )
+    assert refusal([replace(first, dictionaries=(KINDS[:1],)), second]).startswith("dictionaries.kind: not that")
+
+
+def test_a_filter_is_the_code_of_its_value() -> None:
+    assert refusal(filtered(Filter(0, 1, "verb"))) == "filters.kind: code 1 does not stand for 'verb'"
+
+
+def test_too_many_rows_over_all_segments() -> None:
     half = MAX_EMITTED // 2 + 1
-    a, b = parts(k=1000)
+    a, b = parts(question=replace(QUESTION, k=1000))
     lots = [replace(p, emitted=tuple((5000 * n + i, 20) for i in range(half))) for n, p in enumerate((a, b))]
     with pytest.raises(StatementError, match="over all segments"):
         TOPK.check_together(lots)
 
 
-def test_fewer_live_rows_than_k_are_all_emitted():
-    whole = parts(k=9, threshold=-S)
-    for part in whole:
-        part.check()
-    TOPK.check_together(whole)
-    assert len(topk_result(whole)) == 5
+def test_fewer_live_rows_than_k_are_all_emitted() -> None:
+    whole = parts(question=replace(QUESTION, k=9), threshold=-S)
+    accept(whole)
+    assert len(TOPK.result(whole)) == 5
 
 
-def test_the_root_of_tree_0_comes_from_the_leaf():
+def test_the_root_of_tree_0_comes_from_the_leaf() -> None:
     first = parts()[0]
     assert first.preprocessed_root(KEY) == bytes([9]) * 32
     for key in (RootKey("blake2s", 2), RootKey("poseidon252", 1), RootKey("blake2s", 1, 12)):
@@ -155,36 +276,7 @@ def test_the_root_of_tree_0_comes_from_the_leaf():
             first.preprocessed_root(key)
 
 
-@pytest.mark.parametrize("field", ["dimension", "limit", "scale", "normalised", "rows", "segments"])
-def test_the_snapshot_root_binds_the_header(field):
-    if field in ("rows", "segments"):  # counted from the leaves
-        with pytest.raises(StatementError):
-            snapshot_root(replace(HEADER, **{field: 3}), LEAVES)
-    else:
-        assert snapshot_root(replace(HEADER, **{field: 1}), LEAVES) != ROOT
-
-
-@pytest.mark.parametrize(
-    "change", [{"id": 7}, {"version": 3}, {"log_size": 5}, {"row_root": bytes(32)}, {"column_roots": ()}]
-)
-def test_the_snapshot_root_binds_every_leaf(change):
-    assert snapshot_root(HEADER, (LEAVES[0], replace(LEAVES[1], **change))) != ROOT
-
-
-def test_the_snapshot_root_is_what_the_docstring_says():
-    """Rebuilt from words, as a contract would."""
-    from hashlib import blake2s
-    from struct import pack
-
-    def words(*values: int) -> bytes:
-        return b"".join(pack("<q", v) for v in values)
-
-    def tagged(tag: int, data: bytes) -> bytes:
-        return blake2s(pack("<I", tag) + data).digest()
-
-    leaves = [
-        tagged(1, words(k, 1, 4, 14) + bytes([k]) * 32 + pack("<I", 1) + words(0, 1, 0) + bytes([9 + k]) * 32)
-        for k in (0, 1)
-    ]
-    top = tagged(2, leaves[0] + leaves[1])
-    assert tagged(3, words(1, 3, 945, 1 << 32, 0, 28, 2) + top) == ROOT
+def test_the_public_terms_are_what_is_emitted() -> None:
+    for part in (*parts(), *filtered(VERB)):
+        assert part.public_terms() == topk_public_terms(part.emitted)
+        assert part.air().components[0].log_size == part.leaf.log_size

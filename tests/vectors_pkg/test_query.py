@@ -1,245 +1,205 @@
-"""Queries end to end: right answers with receipts that verify, and every false answer refused."""
+"""Queries with proofs: right answers, in the modes strict and ivf and with filters, and what cannot be asked."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from air.circle import to_rows, to_storage
-from air.field import P
-from air.statements.topk import TopK, topk_trace
-from air.statements.topk_statement import TOPK, TopkStatement, ranked, score_metric, threshold_of, topk_result
-from octoproof.vectors.build import build_snapshot
-from octoproof.vectors.commit import commit_segment
+from octoproof.vectors.answers import Result
+from octoproof.vectors.claims import proven_claims
 from octoproof.vectors.errors import SnapshotError, VectorError
-from octoproof.vectors.query import Answer, ask, find, prove_answer, quantise_query
-from octoproof.vectors.snapshot import Snapshot, preset_key
-from prover.prove import ProvingError, prove
-from verifier.config import PRESETS
-from verifier.errors import VerificationError
-from verifier.receipt import Part, Receipt, read_receipt, registry, statement_spec, write_receipt
-from verifier.receipt import verify as verify_receipt
+from octoproof.vectors.prove import prove_answer
+from octoproof.vectors.query import ask, find, quantise_query
+from octoproof.vectors.snapshot import Snapshot
 
 RNG = np.random.default_rng(11)
 VECTORS = RNG.normal(0, 1, (90, 4))
 VECTORS[60:70] = VECTORS[0]  # eleven equal vectors, in two segments
 IDS = np.arange(90) * 7 + 1
+KINDS = np.where(RNG.random(90) < 0.5, "noun", "verb")
+KINDS[::11] = "rare"
+TONES = [("warm", "cold", "")[k % 3] for k in range(90)]
 PRESET = "bench"
 K = 13
-
-
-def verify(receipt: bytes):
-    return verify_receipt(receipt, registry(TOPK), min_conjectured=0.0)
+WAYS = {"l2": False, "ip": False, "cosine": True}  # metric: on a normalised snapshot
 
 
 @pytest.fixture(scope="module")
 def snapshots(tmp_path_factory) -> dict[bool, Snapshot]:
+    """In three segments, of 40, 40 and 10 rows; normalised or not."""
     folder = tmp_path_factory.mktemp("query")
-    return {n: build_snapshot(VECTORS, folder / str(n), ids=IDS, segment_rows=40, normalise=n) for n in (False, True)}
+    options = {"ids": IDS, "segment_rows": 40, "presets": (PRESET,), "payload": {"kind": KINDS, "tone": TONES}}
+    return {n: Snapshot.build(VECTORS, folder / str(n), normalise=n, **options) for n in (False, True)}
 
 
 @pytest.fixture(scope="module")
-def trees() -> dict[bytes, Any]:
-    return {}
+def celled(tmp_path_factory) -> dict[bool, Snapshot]:
+    """In six cells."""
+    folder = tmp_path_factory.mktemp("cells")
+    options = {"ids": IDS, "cells": 6, "presets": (PRESET,), "payload": {"kind": KINDS, "tone": TONES}}
+    return {n: Snapshot.build(VECTORS, folder / str(n), normalise=n, **options) for n in (False, True)}
 
 
 @pytest.fixture(scope="module")
-def honest(snapshots, device, trees) -> tuple[Snapshot, Answer, bytes]:
-    snapshot = snapshots[False]
-    answer = ask(snapshot, find(snapshot, id=1), K, "l2")
-    return snapshot, answer, prove_answer(snapshot, answer, PRESET, backend=device, trees=trees)
+def honest(snapshots, proved) -> Result:
+    return proved(snapshots[False], id=1, k=K)
 
 
-@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
-def test_the_answer_is_proven(metric, snapshots, device, trees):
-    snapshot = snapshots[metric == "cosine"]
-    query = quantise_query(snapshot, VECTORS[3])
-    answer = ask(snapshot, query, 12, metric)
-    wide = np.concatenate([s.segment.vectors() for s in snapshot.segments]).astype(int)
-    score = 2 * wide @ query - (wide * wide).sum(axis=1) if metric == "l2" else wide @ query
-    expected = sorted(zip(-score, IDS, strict=True))[:12]
-    assert [(m.id, m.score) for m in answer.matches] == [(id, -negative) for negative, id in expected]
-    verdict = verify(prove_answer(snapshot, answer, PRESET, backend=device, trees=trees))
-    claims = [part.statement for part in verdict.parts]
-    assert topk_result(claims) == [(m.id, m.score) for m in answer.matches]
-    assert claims[0].snapshot_root == snapshot.root
+def live_rows(snapshot: Snapshot, cells: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(coordinates, ids) of all live rows, or of those in these cells."""
+    chosen = [s.segment for n, s in enumerate(snapshot.segments) if cells is None or n in cells]
+    live = [segment.live_rows() for segment in chosen]
+    return np.concatenate([rows.coordinates for rows in live]), np.concatenate([rows.ids for rows in live])
 
 
-def test_the_same_question_gives_the_same_bytes(honest, device, trees):
-    snapshot, answer, receipt = honest
-    assert prove_answer(snapshot, answer, PRESET, backend=device, trees=trees) == receipt
+def pairs(result: Result) -> list[tuple[int, int]]:
+    return [(match.id, match.score) for match in result.matches]
 
 
-def test_more_asked_for_than_there_are(snapshots, device, trees):
-    snapshot = snapshots[False]
-    answer = ask(snapshot, (1, 2, 3, 4), 200)
-    assert len(answer.matches) == 90
-    verdict = verify(prove_answer(snapshot, answer, PRESET, backend=device, trees=trees))
-    assert len(topk_result([part.statement for part in verdict.parts])) == 90
+@pytest.mark.parametrize("metric", WAYS)
+def test_the_answer_is_exact_and_proven(metric, snapshots, proved, verified, exact):
+    snapshot = snapshots[WAYS[metric]]
+    result = proved(snapshot, VECTORS[3], k=12, metric=metric)
+    query = quantise_query(snapshot, VECTORS[3]).coordinates
+    assert pairs(result) == exact(*live_rows(snapshot), query, 12, metric)
+    verdict = verified(result.receipt, root=snapshot.root)
+    assert list(verdict.results) == pairs(result)
+    assert (verdict.mode, verdict.metric, verdict.k, verdict.where) == ("strict", metric, 12, {})
+    assert len(verdict.verdict.parts) == 3
+
+
+def test_the_same_question_gives_the_same_bytes(honest, snapshots, proved):
+    assert proved(snapshots[False], id=1, k=K).receipt == honest.receipt
+
+
+def test_more_asked_for_than_there_are(snapshots, proved, verified):
+    result = proved(snapshots[False], VECTORS[1], k=200)
+    assert sorted(result.ids) == IDS.tolist()
+    assert len(verified(result.receipt).results) == 90
 
 
 def test_all_ties_of_the_last_place_are_told(snapshots):
+    """Eleven rows tie, in two segments: the smaller ids are the answer, and all are in the statements."""
     answer = ask(snapshots[False], find(snapshots[False], id=1), 6)
-    assert [m.id for m in answer.matches] == [1, *(60 * 7 + 1 + 7 * k for k in range(5))]
-    assert sum(len(statement.emitted) for statement in answer.statements) == 11
+    assert [match.id for match in answer.matches] == [1, *(60 * 7 + 1 + 7 * k for k in range(5))]
+    assert [len(statement.emitted) for _, statement in proven_claims(answer)] == [1, 10, 0]
 
 
-def forge(receipt: bytes, statements) -> bytes:
-    """The same proofs under other statements."""
-    parts = read_receipt(receipt).parts
-    return write_receipt(
-        Receipt(tuple(replace(p, statement=tuple(s.encode())) for p, s in zip(parts, statements, strict=True)))
-    )
+@pytest.mark.parametrize("metric", WAYS)
+def test_deleted_rows_are_no_results(metric, snapshots, proved, verified, exact, tmp_path):
+    before = snapshots[WAYS[metric]]
+    folder = tmp_path / "copy"
+    shutil.copytree(before.folder, folder)
+    nearest = proved(before, VECTORS[0], k=14, metric=metric).ids
+    after = Snapshot.open(folder).delete(nearest[::2])
+    result = proved(after, VECTORS[0], k=14, metric=metric)
+    assert not set(nearest[::2].tolist()) & set(result.ids.tolist())
+    query = quantise_query(after, VECTORS[0]).coordinates
+    assert pairs(result) == exact(*live_rows(after), query, 14, metric)
+    assert list(verified(result.receipt, root=after.root).results) == pairs(result)
 
 
-def with_first(statements, **changes):
-    return [replace(statements[0], **changes), *statements[1:]]
+# Cells
 
 
-def everywhere(statements, **changes):
-    return [replace(statement, **changes) for statement in statements]
+def probed_cells(snapshot: Snapshot, query: Sequence[int], probes: int, metric: str, exact: Any) -> list[int]:
+    centroids = snapshot.centroids.segment
+    return [id for id, _ in exact(centroids.vectors(), centroids.ids, query, probes, metric)]
 
 
-def emitted(statement: TopkStatement, index: int, id: int = 0, score: int = 0):
-    rows = list(statement.emitted)
-    rows[index] = (rows[index][0] + id, rows[index][1] + score)
-    return tuple(sorted(rows, key=lambda row: (-row[1], row[0])))
+@pytest.mark.parametrize("metric", WAYS)
+@pytest.mark.parametrize("probes", [1, 2, 5])
+def test_the_probed_cells_are_searched_exactly(metric, probes, celled, proved, verified, exact):
+    snapshot = celled[WAYS[metric]]
+    result = proved(snapshot, VECTORS[3], k=8, metric=metric, mode="ivf", probes=probes)
+    query = quantise_query(snapshot, VECTORS[3]).coordinates
+    cells = probed_cells(snapshot, query, probes, metric, exact)
+    assert pairs(result) == exact(*live_rows(snapshot, cells), query, 8, metric)
+    verdict = verified(result.receipt, root=snapshot.root)
+    assert verdict.mode == "ivf"
+    assert list(verdict.results) == pairs(result)
+    assert [part.statement.segment.index for part in verdict.verdict.parts] == [0, *sorted(c + 1 for c in cells)]
 
 
-def settled(statements):
-    """The threshold that the emitted rows make, and no rows below it: nothing for the statement's own checks."""
-    rows = ranked(row for statement in statements for row in statement.emitted)
-    least = threshold_of(statements[0].header, rows, statements[0].k)
-    return [replace(s, threshold=least, emitted=tuple(row for row in s.emitted if row[1] >= least)) for s in statements]
+@pytest.mark.parametrize("metric", WAYS)
+def test_all_cells_give_the_strict_answer(metric, celled, proved):
+    snapshot = celled[WAYS[metric]]
+    whole = proved(snapshot, VECTORS[3], k=20, metric=metric)
+    assert pairs(proved(snapshot, VECTORS[3], k=20, metric=metric, mode="ivf", probes=6)) == pairs(whole)
 
 
-UNBALANCED, THRESHOLD = "lookups do not balance", "threshold: "
-LIES = {
-    "a swapped neighbour": (lambda s: with_first(s, emitted=emitted(s[0], 0, id=1)), UNBALANCED),
-    "another distance": (lambda s: with_first(s, emitted=emitted(s[0], 0, score=1)), UNBALANCED),
-    "an omitted row": (lambda s: settled(with_first(s, emitted=s[0].emitted[1:])), UNBALANCED),
-    "an omitted tie": (lambda s: settled([s[0], replace(s[1], emitted=s[1].emitted[:-1]), s[2]]), UNBALANCED),
-    "an invented tie": (lambda s: settled(with_first(s, emitted=(*s[0].emitted, (10**6, s[0].threshold)))), UNBALANCED),
-    "an invented row": (lambda s: settled(with_first(s, emitted=((4, 9**8), *s[0].emitted))), UNBALANCED),
-    "another query": (lambda s: everywhere(s, query=(s[0].query[0] + 1, *s[0].query[1:])), UNBALANCED),
-    "another metric": (lambda s: everywhere(s, metric="ip"), "sampled_values"),
-    "another k": (lambda s: settled(everywhere(s, k=K - 1)), UNBALANCED),
-    "a k of fewer rows": (lambda s: everywhere(s, k=1), THRESHOLD),
-    "another threshold": (lambda s: everywhere(s, threshold=s[0].threshold - 1), THRESHOLD),
-    "another snapshot": (lambda s: everywhere(s, snapshot_root=bytes(32)), "snapshot_root: not"),
-    "another version": (lambda s: with_first(s, leaf=replace(s[0].leaf, version=2)), "snapshot_root: not"),
-    "another scale": (lambda s: everywhere(s, header=replace(s[0].header, scale=5)), "snapshot_root: not"),
-    "rows of the next segment": (
-        lambda s: [replace(s[0], emitted=s[1].emitted), replace(s[1], emitted=s[0].emitted), s[2]],
-        UNBALANCED,
-    ),
-}
+def test_fewer_rows_in_the_probed_cells_than_asked_for(celled, proved, verified, exact):
+    snapshot = celled[False]
+    result = proved(snapshot, VECTORS[3], k=60, mode="ivf", probes=1)
+    query = quantise_query(snapshot, VECTORS[3]).coordinates
+    rows = live_rows(snapshot, probed_cells(snapshot, query, 1, "l2", exact))
+    assert 0 < len(result.ids) == len(rows[1]) < 60
+    assert list(verified(result.receipt).results) == pairs(result)
 
 
-@pytest.mark.parametrize("name", LIES)
-def test_a_lie_about_a_proven_answer_is_refused(name, honest):
-    _, answer, receipt = honest
-    make, reason = LIES[name]
-    lie = make(list(answer.statements))
-    assert lie != list(answer.statements)
-    with pytest.raises(VerificationError, match=reason):
-        verify(forge(receipt, lie))
+def test_without_a_number_of_probes_sixteen_or_all_cells_are_probed(celled):
+    assert ask(celled[False], find(celled[False], id=1), 3, mode="ivf").probes == 6
 
 
-PARTS = {
-    "a segment left out": (lambda p: p[:-1], "segments: 2 are given"),
-    "a segment twice": (lambda p: (p[0], *p), "segments: 4 are given"),
-    "a segment instead of another": (lambda p: (p[0], p[1], p[1]), "do not ascend"),
-    "another order": (lambda p: (p[1], p[0], p[2]), "do not ascend"),
-    "proofs exchanged": (
-        lambda p: (replace(p[0], proof=p[1].proof), replace(p[1], proof=p[0].proof), p[2]),
-        "tree 0 is not the prescribed one",
-    ),
-}
+# Filters
+
+WHERE = [{"kind": "noun"}, {"kind": "rare"}, {"tone": "warm"}, {"kind": "rare", "tone": "cold"}]
+MODES = [("strict", {}), ("ivf", {"probes": 4}), ("candidates", {"probes": 6}), ("fast", {"probes": 6})]
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_parts_of_a_receipt_belong_together(name, honest):
-    make, reason = PARTS[name]
-    parts = make(read_receipt(honest[2]).parts)
-    with pytest.raises(VerificationError, match=reason):
-        verify(write_receipt(Receipt(tuple(parts))))
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize(("mode", "options"), MODES)
+def test_only_rows_that_pass_all_filters(where, mode, options, celled, proved, verified, exact):
+    """Of `rare` there are fewer rows than asked for, and of the two fields together fewer still."""
+    snapshot = celled[False]
+    result = proved(snapshot, VECTORS[3], k=15, mode=mode, where=where, **options)
+    query = quantise_query(snapshot, VECTORS[3]).coordinates
+    cells = probed_cells(snapshot, query, options.get("probes", 6), "l2", exact)
+    coordinates, ids = live_rows(snapshot, cells)
+    texts = {"kind": dict(zip(IDS, KINDS, strict=True)), "tone": dict(zip(IDS, TONES, strict=True))}
+    passing = np.array([all(texts[name][id] == value for name, value in where.items()) for id in ids])
+    assert pairs(result) == exact(coordinates[passing], ids[passing], query, 15)
+    verdict = verified(result.receipt, root=snapshot.root)
+    assert verdict.where == where
+    assert list(verdict.results) == pairs(result)
 
 
-def test_a_part_for_another_question_is_refused(honest, snapshots, device, trees):
-    snapshot, _, receipt = honest
-    other = ask(snapshot, (5, 5, 5, 5), 6)
-    parts = read_receipt(receipt).parts
-    foreign = read_receipt(prove_answer(snapshot, other, PRESET, backend=device, trees=trees)).parts
-    with pytest.raises(VerificationError, match="query"):
-        verify(write_receipt(Receipt((parts[0], foreign[1], parts[2]))))
+@pytest.mark.parametrize(("mode", "options"), MODES)
+def test_a_deleted_row_of_the_right_label(mode, options, celled, proved, verified, tmp_path):
+    """`rare` is left without rows: the dictionary keeps it, and the answer is empty."""
+    shutil.copytree(celled[False].folder, tmp_path / "copy")
+    rare = IDS[KINDS == "rare"].tolist()
+    assert 1 < len(rare) < 15
+    one = Snapshot.open(tmp_path / "copy").delete(rare[1:])
+    asked: dict[str, Any] = {"k": 5, "mode": mode, "where": {"kind": "rare"}} | options
+    assert proved(one, VECTORS[3], **asked | {"probes": 6}).ids.tolist() == rare[:1]
+    none = one.delete(rare[:1])
+    result = proved(none, VECTORS[3], **asked)
+    assert result.matches == ()
+    assert verified(result.receipt, root=none.root).results == ()
 
 
-def lying_prover(snapshot: Snapshot, answer: Answer, device, row: int, selected: int) -> bytes:
-    """A prover that turns one row's flag in the first segment, fits limbs and table, and claims accordingly."""
-    segment, old, own = snapshot.segments[0].segment, answer.statements[0], answer.scores[0]
-    rows = [r for r in old.emitted if r[0] != int(segment.ids[row])]
-    if selected:
-        rows.append((int(segment.ids[row]), int(own[row])))
-    statement = replace(old, emitted=tuple(sorted(rows, key=lambda r: (-r[1], r[0]))))
-    component = TopK(segment.log_size, score_metric(old.metric), old.query, old.threshold)
-    padded = np.zeros(1 << segment.log_size, dtype=np.int64)
-    padded[: segment.rows] = own
-    main = [to_rows(column).copy() for column in topk_trace(component, padded, segment.padded_live)]
-    above = int(own[row]) - old.threshold
-    gap = (above if selected else -1 - above) % P
-    for k in range(3):
-        main[5][int(main[1 + k][row])] -= 1
-        main[1 + k][row] = gap >> 10 * k & (P if k == 2 else 1023)
-        main[5][min(int(main[1 + k][row]), 1023)] += 1
-    main[0][row] = selected
-    spec = statement_spec(statement, "blake2s", PRESETS[PRESET])
-    tree, _ = commit_segment(segment, preset_key(PRESET), device)
-    proved = prove(
-        spec.air,
-        tree,
-        [to_storage(column) for column in main],
-        config=PRESETS[PRESET],
-        backend=device,
-        statement_u64=spec.statement_u64,
-    )
-    return write_receipt(Receipt((Part(tuple(statement.encode()), "blake2s", proved.claimed_sums, proved.proof),)))
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"kind": "adverb"}, "where: no row of this snapshot has kind='adverb'"),
+        ({"kind": ""}, "where: no row of this snapshot has kind=''"),
+        ({"colour": "red"}, "where: no field 'colour' in this snapshot, which has kind, tone"),
+    ],
+)
+def test_filters_that_cannot_be(where, message, snapshots):
+    with pytest.raises(VectorError) as refused:
+        snapshots[False].query(VECTORS[0], where=where)
+    assert str(refused.value).startswith(message)
 
 
-@pytest.mark.parametrize(("row", "selected"), [(1, 0), (0, 0), (2, 1)])
-def test_a_lying_prover_is_refused(row, selected, tmp_path, device):
-    """Row 1 is nearest, row 0 ties for the last place with others, row 2 is too far."""
-    vectors = np.random.default_rng(4).integers(-40, 41, (30, 4)).astype(float)
-    vectors[1] = 0
-    vectors[[0, 5, 9]] = [1, 0, 0, 0]
-    vectors[2] = 40
-    snapshot = build_snapshot(vectors, tmp_path / "one")
-    answer = ask(snapshot, (0, 0, 0, 0), 3)
-    told = {id for id, _ in answer.statements[0].emitted}
-    assert {1, 0, 5, 9} == told
-    with pytest.raises((VerificationError, ProvingError)):
-        verify(lying_prover(snapshot, answer, device, row, selected))
-
-
-def test_a_deleted_row_is_no_result(tmp_path, device):
-    """Tombstones come with a later issue; the proof knows them already."""
-    vectors = np.eye(4).repeat(5, axis=0)
-    snapshot = build_snapshot(vectors, tmp_path / "dead")
-    stored = snapshot.segments[0]
-    live = stored.segment.live.copy()
-    live[3] = False
-    segment = replace(stored.segment, live=live)
-    key = preset_key(PRESET)
-    _, root = commit_segment(segment, key, device)
-    assert root != stored.leaf.column_root(key)
-    component = TopK(segment.log_size, "l2", (0, 0, 0, 0), -(10**6))
-    score = np.zeros(1 << segment.log_size, dtype=np.int64)
-    selected = to_rows(topk_trace(component, score, segment.padded_live)[0])
-    assert selected[:20].tolist() == [1, 1, 1, 0] + [1] * 16
-    assert not selected[20:].any()
+# What cannot be asked, and data that are not the committed ones
 
 
 @pytest.mark.parametrize(
@@ -247,44 +207,62 @@ def test_a_deleted_row_is_no_result(tmp_path, device):
     [
         ({"k": 0}, "k: 0"),
         ({"k": 1001}, "k: 1001"),
+        ({"k": 129, "mode": "candidates"}, "k: 129"),
         ({"metric": "hamming"}, "metric: 'hamming'"),
         ({"metric": "cosine"}, "metric: cosine needs"),
-        ({"query": (1, 2, 3)}, "query: 3 coordinates"),
-        ({"query": (1, 2, 3, 99_999)}, "query: coordinates beyond"),
+        ({"mode": "exact"}, "mode: 'exact'"),
+        ({"mode": "ivf"}, "mode: ivf needs a snapshot with cells"),
+        ({"vector": (1, 2, 3)}, "query: 3 coordinates"),
+        ({"vector": (1, 2, 3, 99_999)}, "query: row 0, coordinate 3 is 99999"),
+        ({"vector": [[1.0, 2.0, 3.0, 4.0]]}, "query: an array of shape"),
+        ({"vector": [1.0, 2.0, 0.0, float("nan")]}, "query: row 0, coordinate 3 is nan"),
+        ({"vector": None, "id": 2}, "id: 2 is not"),
+        ({"vector": None, "id": 1 << 70}, "id: 1180591620717411303424 is not"),
+        ({"vector": None, "label": "word"}, "label: this snapshot has no labels"),
+        ({"vector": None}, "query: give one of"),
+        ({"id": 1}, "query: give one of"),
     ],
 )
 def test_questions_that_cannot_be_asked(options, message, snapshots):
     with pytest.raises(VectorError) as refused:
-        ask(snapshots[False], **({"query": (1, 2, 3, 4)} | options))
+        snapshots[False].query(**({"vector": (0.1, 0.2, 0.3, 0.4)} | options))
     assert str(refused.value).startswith(message)
 
 
-def test_vectors_that_are_not_there(snapshots):
+@pytest.mark.parametrize("probes", [0, -1, 7])
+def test_probes_that_cannot_be(probes, celled):
+    with pytest.raises(VectorError, match=rf"probes: {probes} is outside 1\.\.6"):
+        celled[False].query(VECTORS[0], mode="ivf", probes=probes)
+
+
+def test_too_many_equal_vectors(tmp_path, proved):
+    snapshot = Snapshot.build(np.ones((5000, 1)), tmp_path / "equal", presets=(PRESET,))
+    with pytest.raises(VectorError, match="k: 5000 rows reach the score of place 1"):
+        proved(snapshot, [1.0], k=1)
+
+
+@pytest.mark.parametrize("name", ["columns", "norms", "ids", "live", "codes"])
+def test_data_that_are_not_the_committed_ones_are_not_proven(name, snapshots, device, tmp_path):
+    """The file is a whole array with one number changed, so that only the commitment tells."""
+    shutil.copytree(snapshots[False].folder, tmp_path / "copy")
+    path = next((tmp_path / "copy").rglob(f"000001-*/{name}.npy"))
+    bend(path)
+    snapshot = Snapshot.open(tmp_path / "copy")
+    answer = ask(snapshot, find(snapshot, id=1), 3)
+    with pytest.raises(SnapshotError, match="segment 1: its columns are not the committed ones"):
+        prove_answer(answer, PRESET, backend=device)
+
+
+def bend(path: Path) -> None:
+    array = np.load(path)
+    array.flat[-1] ^= array.dtype.type(1)
+    np.save(path, array)
+
+
+def test_a_preset_that_the_snapshot_is_not_committed_for(snapshots, device):
     snapshot = snapshots[False]
-    with pytest.raises(VectorError, match="id: 2 is not"):
-        find(snapshot, id=2)
-    with pytest.raises(VectorError, match="no labels"):
-        find(snapshot, label="word")
-    with pytest.raises(VectorError, match="query: an array of shape"):
-        quantise_query(snapshot, [[1.0, 2.0, 3.0, 4.0]])
-    with pytest.raises(VectorError, match="query: row 0, coordinate 3 is nan"):
-        quantise_query(snapshot, [1.0, 2.0, 0.0, float("nan")])
-
-
-def test_too_many_equal_vectors(tmp_path):
-    snapshot = build_snapshot(np.ones((5000, 1)), tmp_path / "equal")
-    with pytest.raises(VectorError, match="5000 rows"):
-        ask(snapshot, (1,), 1)
-
-
-def test_data_that_are_not_the_committed_ones(honest, device):
-    snapshot, answer, _ = honest
-    stored = snapshot.segments[0]
-    bent = replace(stored.leaf, column_roots=(replace(stored.leaf.column_roots[0], root=bytes(32)),))
-    statements = (replace(answer.statements[0], leaf=bent), *answer.statements[1:])
-    with pytest.raises(SnapshotError, match="segment 0"):
-        prove_answer(snapshot, replace(answer, statements=statements), PRESET, backend=device)
-    none = replace(stored.leaf, column_roots=())
-    statements = (replace(answer.statements[0], leaf=none), *answer.statements[1:])
-    with pytest.raises(VectorError, match="segment 0 was not committed"):
-        prove_answer(snapshot, replace(answer, statements=statements), PRESET, backend=device)
+    first, *rest = snapshot.manifest.segments
+    bare = replace(first, leaf=replace(first.leaf, column_roots=()))
+    other = replace(snapshot, manifest=replace(snapshot.manifest, segments=(bare, *rest)))
+    with pytest.raises(VectorError, match="preset: segment 0 was not committed for it"):
+        prove_answer(ask(other, find(other, id=8), 3), PRESET, backend=device)

@@ -16,6 +16,7 @@ from verifier.errors import EncodingError, ParseError, ShapeError, StatementErro
 from verifier.proof import proof_from_json
 from verifier.spec import spec_from_json
 from verifier.stark import verify_stark
+from verifier.strict import string
 from verifier.wire import proof_from_wire, proof_to_wire
 
 NOT_DOCUMENTS = [
@@ -145,6 +146,15 @@ def test_spec_fields(case):
             spec_from_json(edited(text, (key,), None, delete=True))
     with pytest.raises(ShapeError):
         spec_from_json(edited(text, ("claimed_sums",), [[1, 2, 3]]))
+
+
+@pytest.mark.parametrize("text", ["\ud800", "blake2s\udfff", "\udc00\ud800", "\ue000\ud9ab"])
+def test_halves_of_characters(case, text):
+    """JSON can spell them; they have no encoding, so nothing that hashes or prints text can take them."""
+    with pytest.raises(ParseError, match="channel: not a text"):
+        spec_from_json(edited(case("expr_plonk_6").spec_text, ("channel",), text))
+    for whole in ("", "\ud7ff\ue000", "\U0001f600", "a\0"):
+        assert string(whole, "name") == whole
 
 
 def test_spec_ignores_unknown_keys_of_air_json_only(case):

@@ -17,7 +17,17 @@ from verifier.errors import ConfigError, ParseError, SecurityError, Verification
 from verifier.hashes import hasher
 from verifier.merkle import commit
 from verifier.polynomial import extend
-from verifier.receipt import Part, Receipt, digest_of, read_receipt, registry, statement_spec, verify, write_receipt
+from verifier.receipt import (
+    OpenedPart,
+    Part,
+    Receipt,
+    digest_of,
+    read_receipt,
+    registry,
+    statement_spec,
+    verify,
+    write_receipt,
+)
 
 CONFIG = PcsConfig(0, 4, 0, 24)  # 96 conjectured bits without grinding
 
@@ -220,8 +230,13 @@ def test_bytes(make):
     for bad in (b"", data[:-1], data + b"\0", data[:17] + b"\x09\0\0\0" + data[21:], b"X" + data[1:], data[:30]):
         with pytest.raises(ParseError):
             verify(bad, ACCEPTED)
-    with pytest.raises(ParseError, match="version 9"):
-        verify(data[:17] + b"\x09\0\0\0" + data[21:], ACCEPTED)
+    for version, message in (
+        (9, "format version 9"),
+        (0, "format version 0"),
+        (1, "version 1 is no longer read; prove"),
+    ):
+        with pytest.raises(ParseError, match=message):
+            verify(data[:17] + bytes([version, 0, 0, 0]) + data[21:], ACCEPTED)
     empty = write_receipt(Receipt(()))
     with pytest.raises(ParseError):
         verify(empty, ACCEPTED)
@@ -248,6 +263,16 @@ def test_missing_root(make):
 
     with pytest.raises(errors.PreprocessedRootError):
         verify(receipt(make(Fibonacci(5))), {900: Kind()})
+
+
+def test_what_has_to_be_proven_is_not_opened(make):
+    for opening in (b"", bytes(100), write_receipt(Receipt(())), receipt(make(Fibonacci(5)))):
+        part = OpenedPart(tuple(Fibonacci(5).encode()), opening)
+        with pytest.raises(errors.StatementError, match="has to be proven, but the part only opens data"):
+            verify(receipt(part), ACCEPTED, min_conjectured=0)
+    one, two = (make(Fibonacci(5, k, 2)) for k in range(2))
+    with pytest.raises(errors.StatementError, match=r"part 2 of 2: .*has to be proven"):
+        verify(receipt(one, OpenedPart(two.statement, b"")), ACCEPTED)
 
 
 def test_digest_of_parts():
