@@ -55,3 +55,18 @@ def working(title: str) -> Iterator[Callable[[str], None] | None]:
                 bar.update(task, total=1.0, completed=done)
 
         yield show
+
+
+@contextmanager
+def counting(title: str, total: int) -> Iterator[Callable[[float], None]]:
+    """Yields a function that shows how many of `total` are done, parts of one included."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,54 @@
+"""Content-addressed files: the name of a blob is its hash, so that nothing is stored twice or half.
+
+artefacts/ab/abcdef...     blake3 of the content, 64 hex digits
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from pathlib import Path
+
+from blake3 import blake3
+
+from octoproof.files import write_atomically
+from octoproof.vectors.errors import SnapshotError
+
+_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class Artefacts:
+    """A folder of blobs. Safe for any number of processes at once: equal names mean equal content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, data: bytes) -> str:
+        """The name under which the content is kept from now on. Raises OSError."""
+        name = blake3(data).hexdigest()
+        path = self._path(name)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """Raises FileNotFoundError, SnapshotError where the content is not that of the name."""
+        data = self._path(name).read_bytes()
+        if blake3(data).hexdigest() != name:
+            raise SnapshotError(f"{self._path(name)}: differs from its name; remove it, and submit the job again")
+        return data
+
+    def keep_only(self, names: Container[str], older_than: float) -> tuple[int, int]:
+        """Removes other blobs last written before a time; (files, bytes) removed. Raises OSError."""
+        files = size = 0
+        for path in self.folder.glob("??/*"):
+            if _NAME.fullmatch(path.name) and path.name not in names and path.stat().st_mtime < older_than:
+                files, size = files + 1, size + path.stat().st_size
+                path.unlink(missing_ok=True)
+        return files, size
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"artefact: {name!r:.80} is not 64 hex digits")
+        return self.folder / name[:2] / name
