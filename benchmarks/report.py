@@ -1,6 +1,6 @@
 """Writes the tables of docs/performance.md from benchmarks/results, and draws docs/performance.png.
 
-    python benchmarks/report.py
+python benchmarks/report.py
 """
 
 from __future__ import annotations
@@ -12,6 +12,16 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
+SCALE = ROOT / "docs" / "scale.md"
+JOBS = (
+    "query_words_4_segments",
+    "query_made_up_64k",
+    "query_made_up_341k",
+    "query_made_up_1m",
+    "query_ivf_1m",
+    "query_candidates_1m",
+    "query_fast_1m",
+)
 TARGETS = {
     "wide_fib_20": 0.50,
     "wide_fib_20_2_threads": 0.50,
@@ -28,7 +38,12 @@ DRAWN = ("wide_fib_20", "wide_fib_18", "wide_fib_16", "plonk_18", "range_check_1
 
 def tables() -> dict[str, str]:
     """Every generated block of the page, by the name of its marker."""
-    return {"stwo": _stwo(), "phases": _phases("wide_fib_20"), "kernels": _kernels(), "jobs": _jobs()}
+    return {"stwo": _stwo(), "phases": _phases("wide_fib_20"), "kernels": _kernels()} | {
+        "jobs": _jobs(),
+        "recall": _recall(),
+        "snapshot": _snapshot(),
+        "parts": _parts(),
+    }
 
 
 def render(page: str) -> str:
@@ -80,15 +95,20 @@ def _kernels() -> str:
 
 def _jobs() -> str:
     rows = []
-    for name in ("query_made_up_64k", "query_made_up_1m"):
+    for name in JOBS:
         d = _load(name)
         s = d["seconds"]
         steps = [s[step] for step in ("search", "prove", "verify")]
-        spread = [f"{step['min']:.3f} / {step['p50']:.3f} / {step['p95']:.3f}" for step in steps]
-        sizes = [f"{d['receipt_bytes']:,}", f"{d['peak_rss_bytes'] / 1e6:,.0f}"]
-        rows.append([f"{d['rows']:,} x {d['dimension']}", f"{s['build']['min']:.1f}", *spread, *sizes])
+        spread = [f"{step['min'] * 1e3:,.0f} / {step['p50'] * 1e3:,.0f} / {step['p95'] * 1e3:,.0f}" for step in steps]
+        sizes = [f"{d['receipt_bytes']:,}", f"{d['peak_rss_bytes'] / 1e6:,.0f}", f"{d['recall']['exact']:.3f}"]
+        cells = f", {d['cells']} cells" if d["cells"] else f", {d['segments']} segments"
+        work = f"{d['mode']}, {d['rows']:,} x {d['dimension']}{cells}"
+        rows.append([work, f"{s['build']['min']:.1f}", *spread, *sizes])
     v = _load("verify_20")
-    text = _table(["vectors", "build, s", "search, s", "prove, s", "verify, s", "receipt, bytes", "MB"], rows)
+    text = _table(
+        ["mode and vectors", "build, s", "search, ms", "prove, ms", "verify, ms", "receipt, bytes", "MB", "recall"],
+        rows,
+    )
     return text + (
         f"\n\nVerification of wide_fib 100 x 2^20 with the `{v['preset']}` preset: {v['warm_ms']:.1f} ms warm "
         f"(median {v['warm_median_ms']:.1f} ms), {v['process_ms']:.0f} ms as a process of its own, "
@@ -96,11 +116,35 @@ def _jobs() -> str:
     )
 
 
+def _recall() -> str:
+    rows = []
+    for metric in ("l2", "ip", "cosine"):
+        d = _load(f"query_words_{metric}")
+        agree = f"{d['float_order_agrees']:.3f}"
+        rows.append([metric, f"{d['rows']:,}", str(d["searches"]), f"{d['recall']['float32']:.4f}", agree])
+    return _table(["metric", "words", "queries", "recall of 10 against float32", "same order in floats"], rows)
+
+
+def _snapshot() -> str:
+    d = _load("snapshot_1m")
+    rows = [[name, f"{seconds:.4f}" if seconds < 0.1 else f"{seconds:.2f}"] for name, seconds in d["seconds"].items()]
+    return _table([f"step, {d['rows']:,} x {d['dimension']}", "seconds"], rows)
+
+
+def _parts() -> str:
+    rows = []
+    for d in _load("parts"):
+        steps = [f"{d[step] * 1e3:,.1f}" for step in ("search_s", "commit_s", "prove_s", "verify_s")]
+        rows.append([f"{d['rows']:,}", *steps, f"{d['part_bytes']:,}", f"{d['memory_bytes'] / 1e6:,.0f}"])
+    return _table(["rows", "search, ms", "commit, ms", "prove, ms", "verify, ms", "bytes", "MB to prove"], rows)
+
+
 def main() -> None:
     from octoproof.cli.plots import draw_comparisons
     from octoproof.files import write_atomically
 
-    write_atomically(PAGE, render(PAGE.read_text()))
+    for page in (PAGE, SCALE):
+        write_atomically(page, render(page.read_text()))
     draw_comparisons([RESULTS / f"{name}.json" for name in DRAWN], PAGE.with_suffix(".png"))
 
 

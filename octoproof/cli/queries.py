@@ -49,7 +49,7 @@ def measure_queries(job: Job, queries: int, searches: int, threads: int | None, 
     """Seconds of every step; the first query, which may compile kernels and commit segments, is reported apart.
 
     Recall is the share of the k nearest that is found: of the exact integer search, and of exact search in float32."""
-    vectors = _vectors(job.file, job.rows, job.dimension)
+    vectors = vectors_of(job.file, job.rows, job.dimension)
     rng = np.random.default_rng(7)
     chosen = _questions(vectors, rng, max(queries + 1, searches))
     steps: dict[str, list[float]] = {"search": [], "prove": [], "verify": []}
@@ -100,7 +100,7 @@ def measure_queries(job: Job, queries: int, searches: int, threads: int | None, 
 
 def measure_snapshot(file: Path | None, rows: int, dimension: int, appended: int, tell: Tell) -> dict[str, Any]:
     """Seconds of committing, of changing, and of certifying one segment."""
-    vectors = _vectors(file, rows, dimension)
+    vectors = vectors_of(file, rows, dimension)
     extra = vectors[:appended] + np.float32(1e-3)
     seconds: dict[str, float] = {}
 
@@ -153,7 +153,8 @@ def _first_segment(snapshot: Snapshot, folder: Path) -> Snapshot:
     return build_snapshot(np.array(floats), folder, limit=snapshot.quantiser.largest * 0.99)
 
 
-def _vectors(file: Path | None, rows: int, dimension: int) -> npt.NDArray[np.float32]:
+def vectors_of(file: Path | None, rows: int, dimension: int) -> npt.NDArray[np.float32]:
+    """Those of a file, or made-up ones in clusters."""
     if file is not None:
         return np.asarray(load_arrays(file).vectors, dtype=np.float32)
     rng = np.random.default_rng(7)

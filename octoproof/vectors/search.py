@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,21 +25,12 @@ class Hit:
         return -self.rank_score
 
 
-def best(scores: Scores, ids: npt.NDArray[np.int64], eligible: npt.NDArray[np.bool_], k: int) -> list[Hit]:
-    """The k >= 1 best eligible rows of one segment (fewer where fewer are), in order. All arrays are in one order."""
-    places = leaders(scores, eligible, k)
-    return _ranked(scores[places], ids[places], k)
-
-
 def best_stored(scores: Scores, ids: npt.NDArray[np.int64], eligible: npt.NDArray[np.bool_], k: int) -> list[Hit]:
-    """As `best`, with (2^n,) `scores` and `eligible` in storage order, and `ids` in row order, without padding."""
+    """The k >= 1 best eligible rows of one segment (fewer where fewer are), in order.
+
+    `scores` and `eligible` are (2^n,) in storage order, `ids` are in row order, without padding."""
     places = leaders(scores, eligible, k)
     return _ranked(scores[places], ids[storage_rows(len(scores).bit_length() - 1)[places]], k)
-
-
-def merge(parts: Iterable[list[Hit]], k: int) -> list[Hit]:
-    """The k best of several segments' hits, in order."""
-    return sorted(hit for part in parts for hit in part)[:k]
 
 
 def leaders(scores: Scores, eligible: npt.NDArray[np.bool_], k: int) -> Indices:
