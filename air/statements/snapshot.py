@@ -31,7 +31,7 @@ LEAF, NODE, ROOT, DICTIONARY = 1, 2, 3, 4
 CHANNELS = ("blake2s", "blake2s_m31", "poseidon252")
 ROW_RULES = ("native", "stoolap")
 MAX_SEGMENTS, MAX_COLUMN_ROOTS, MAX_FIELDS = 1 << 16, 16, 16
-MAX_VALUES, MAX_VALUE_BYTES, MAX_NAME_BYTES = 1 << 16, 256, 64
+MAX_VALUES, MAX_VALUE_BYTES, MAX_NAME_BYTES = 1 << 15, 128, 64
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Artefacts:
         """The name under which the content is kept from now on. Raises OSError."""
         name = blake3(data).hexdigest()
         path = self._path(name)
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != data:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, data)
         return name
@@ -39,13 +39,23 @@ class Artefacts:
             raise SnapshotError(f"{self._path(name)}: differs from its name; remove it, and submit the job again")
         return data
 
-    def keep_only(self, names: Container[str], older_than: float) -> tuple[int, int]:
-        """Removes other blobs last written before a time; (files, bytes) removed. Raises OSError."""
+    def has(self, name: str) -> bool:
+        return self._path(name).is_file()
+
+    def remove(self, name: str) -> None:
+        """Raises OSError; nothing happens where it is not there."""
+        self._path(name).unlink(missing_ok=True)
+
+    def keep_only(self, names: Container[str]) -> tuple[int, int]:
+        """Removes all other blobs, and what was left half written; (files, bytes) removed. Raises OSError.
+
+        Nobody may `put` meanwhile."""
         files = size = 0
         for path in self.folder.glob("??/*"):
-            if _NAME.fullmatch(path.name) and path.name not in names and path.stat().st_mtime < older_than:
+            aside = path.name.startswith(".") and path.name.endswith(".part")
+            if aside or (_NAME.fullmatch(path.name) and path.name not in names):
                 files, size = files + 1, size + path.stat().st_size
-                path.unlink(missing_ok=True)
+                path.unlink()
         return files, size
 
     def _path(self, name: str) -> Path:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import os
+import socket
+from collections.abc import Sequence
 from typing import Any
 
+from air.statements.question import score_metric
+from air.statements.topk_statement import TOPK
 from octoproof.device import backend
-from octoproof.pipeline.request import Request
-from octoproof.vectors.claims import proven_claims
+from octoproof.pipeline.request import OpenSnapshots, Request
+from octoproof.vectors.errors import SnapshotError
 from octoproof.vectors.prove import Trees, prove_part
-from octoproof.vectors.query import Answer
-from octoproof.vectors.snapshot import Snapshot, preset_key
+from octoproof.vectors.query import Scored
+from octoproof.vectors.receipts import QueryReceipt
+from octoproof.vectors.scan import scan
+from octoproof.vectors.snapshot import preset_key
+from prover.prove import ProvingError
 from verifier.config import PRESETS
-from verifier.receipt import Receipt, write_receipt
-
-_SNAPSHOTS, _ANSWERS = 4, 16
+from verifier.receipt import Receipt, read_receipt, write_receipt
 
 
 class ProverActor:
@@ -26,37 +31,31 @@ class ProverActor:
         self._context = backend(threads)
         self._device = self._context.__enter__()
         self._trees = Trees(tree_bytes)
-        self._snapshots = OrderedDict[tuple[str, int, str], Snapshot]()
-        self._answers = OrderedDict[str, Answer]()
-
-    def prove(self, request: Request, number: int) -> bytes:
-        """Part `number` of the request's receipt, as a receipt of this part alone. It is the same in every process.
-
-        Raises what the search and the prover raise."""
-        claim = proven_claims(self._answer(request))[number]
-        key, config = preset_key(request.preset), PRESETS[request.preset]
-        part = prove_part(claim, key, config, backend=self._device, trees=self._trees)
-        return write_receipt(Receipt((part,)))
-
-    def _answer(self, request: Request) -> Answer:
-        # A job's parts come one after the other: its search is made once a process.
-        if request.key not in self._answers:
-            self._answers[request.key] = request.answer(self._snapshot(request))
-            if len(self._answers) > _ANSWERS:
-                self._answers.popitem(last=False)
-        return self._answers[request.key]
-
-    def _snapshot(self, request: Request) -> Snapshot:
-        name = (request.snapshot, request.version, request.root)
-        if name not in self._snapshots:
-            self._snapshots[name] = request.open()
-            if len(self._snapshots) > _SNAPSHOTS:
-                self._snapshots.popitem(last=False)
-        return self._snapshots[name]
+        self._snapshots = OpenSnapshots()
 
     def ready(self) -> dict[str, Any]:
         """Answers when the process is up."""
-        import os
-        import socket
-
         return {"pid": os.getpid(), "host": socket.gethostname()}
+
+    def prove(self, request: Request, words: Sequence[int]) -> bytes:
+        """The part of the request's receipt with this encoded TopkStatement, as a receipt of this part alone. It is the
+        same in every process. Only the statement's own segment is read, and scored again.
+
+        Raises SnapshotError where the segment is not the committed one, OSError."""
+        statement = TOPK.decode(words)
+        stored = self._snapshots.get(request).manifest.segments[statement.segment.index]
+        segment, question = stored.segment, statement.question
+        metric = score_metric(question.metric)
+        scores = scan(segment.columns, segment.norms, question.query, metric, self._device.workers)
+        key, config = preset_key(request.preset), PRESETS[request.preset]
+        try:
+            part = prove_part((Scored(stored, scores), statement), key, config, backend=self._device, trees=self._trees)
+        except ProvingError as error:
+            raise SnapshotError(f"segment {stored.leaf.id}: {error}; run `snapshot check`") from None
+        return write_receipt(Receipt((part,)))
+
+    def assemble(self, root: str, parts: Sequence[bytes]) -> bytes:
+        """The receipt of all parts, verified. Raises ParseError, VerificationError."""
+        receipt = write_receipt(Receipt(tuple(read_receipt(part).parts[0] for part in parts)))
+        QueryReceipt(receipt).verify(root, min_conjectured=0.0)  # the client chose the preset
+        return receipt

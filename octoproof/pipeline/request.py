@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,25 @@ class Request:
             probes=self.probes or None,
             candidates=self.candidates or None,
         )
+
+
+class OpenSnapshots:
+    """The snapshots of the latest requests, opened once."""
+
+    KEPT = 4
+
+    def __init__(self) -> None:
+        self._opened = OrderedDict[tuple[str, int, str], Snapshot]()
+
+    def get(self, request: Request) -> Snapshot:
+        """Raises what `Request.open` raises."""
+        name = (request.snapshot, request.version, request.root)
+        if name not in self._opened:
+            self._opened[name] = request.open()
+            if len(self._opened) > self.KEPT:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(name)
+        return self._opened[name]
 
 
 def request_of(

@@ -11,19 +11,21 @@ import fcntl
 import json
 import os
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from octoproof.pipeline.artefacts import Artefacts
+from octoproof.pipeline.database import BUSY_S as BUSY_S
+from octoproof.pipeline.database import Database
 from octoproof.pipeline.jobs import (
     ACTIVE,
     CANCELLED,
     FAILED,
     MAX_ATTEMPTS,
+    MAX_BACK_OFF_S,
     OPEN,
     PROVING,
     QUEUED,
@@ -35,10 +37,10 @@ from octoproof.pipeline.jobs import (
     back_off,
 )
 from octoproof.pipeline.request import Request, request_from_json
-from octoproof.vectors.errors import VectorError
+from octoproof.vectors.errors import SnapshotError, VectorError
 
-BUSY_S = 30.0  # how long a locked database is waited for
 _ID = 16  # hex digits of the key that name a job
+_SPARED = 3  # deaths of its runner that a job is not made to wait for
 
 # One entry a version of the schema; `user_version` says how many have been run.
 MIGRATIONS = (
@@ -58,6 +60,7 @@ MIGRATIONS = (
         PRIMARY KEY (receipt, demands)
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0",
 )
 
 
@@ -65,15 +68,11 @@ class Store:
     """A folder with the database, the artefacts and the runners' locks. One object a thread."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Opens or makes the store, and brings its schema up to date. Raises OSError, sqlite3.Error, VectorError."""
+        """Opens or makes the store, and brings its schema up to date. Raises OSError, VectorError."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.artefacts = Artefacts(self.folder / "artefacts")
-        self._db = sqlite3.connect(self.folder / "jobs.sqlite", timeout=BUSY_S, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # a job that was accepted outlives a power cut
-        self._migrate()
+        self._db = Database(self.folder / "jobs.sqlite", MIGRATIONS)
 
     def __enter__(self) -> Store:
         return self
@@ -84,57 +83,41 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def _migrate(self) -> None:
-        with self._writing():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
-                raise VectorError(f"{self.folder}: made by a newer version of this program; update octoproof")
-            for script in MIGRATIONS[version:]:
-                for statement in filter(str.strip, script.split(";")):
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
     # What clients do.
 
     def submit(
         self, request: Request, priority: Priority = Priority.NORMAL, deadline: float | None = None
     ) -> tuple[Job, bool]:
-        """(the job, whether it is new). An equal request is the same job; one that ended without a receipt is queued
-        again. A higher priority than before counts."""
+        """(the job, whether it is new). An equal request is the same job; one that ended without a receipt, or has lost
+        it, is queued again. The higher priority and the later deadline count. Raises OSError."""
         key, now = request.key, time.time()
-        with self._writing():
-            known = self._one("SELECT * FROM jobs WHERE key = ?", key)
+        with self._db.writing():
+            known = self._db.one("SELECT * FROM jobs WHERE key = ?", key)
             if known is None:
-                self._db.execute(
+                self._db.run(
                     "INSERT INTO jobs (id, key, request, state, priority, deadline, created, updated) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (key[:_ID], key, request.to_json(), QUEUED, int(priority), deadline, now, now),
+                    *(key[:_ID], key, request.to_json(), QUEUED, int(priority), deadline, now, now),
                 )
-            elif known["state"] in (FAILED, CANCELLED):
-                self._db.execute(
-                    "UPDATE jobs SET state = ?, request = ?, priority = ?, deadline = ?, attempts = 0, not_before = 0, "
-                    "reason = NULL, runner = NULL, started = NULL, part = 0, parts = 0, updated = ? WHERE key = ?",
-                    (QUEUED, request.to_json(), int(priority), deadline, now, key),
+            elif known["state"] in OPEN:
+                later = None if None in (deadline, known["deadline"]) else max(deadline or 0.0, known["deadline"])
+                self._db.run(
+                    "UPDATE jobs SET priority = max(priority, ?), deadline = ? WHERE key = ?", int(priority), later, key
                 )
-            elif known["state"] == QUEUED and int(priority) > known["priority"]:
-                self._db.execute("UPDATE jobs SET priority = ? WHERE key = ?", (int(priority), key))
+            elif known["receipt"] is None or not self.artefacts.has(known["receipt"]):
+                self._db.run(
+                    "UPDATE jobs SET state = ?, request = ?, priority = ?, deadline = ?, updated = ?, attempts = 0, "
+                    "deaths = 0, not_before = 0, part = 0, parts = 0, "
+                    "reason = NULL, receipt = NULL, runner = NULL, started = NULL WHERE key = ?",
+                    *(QUEUED, request.to_json(), int(priority), deadline, now, key),
+                )
         return self.job(key[:_ID]), known is None
 
     def job(self, id: str) -> Job:
-        """By id, or by so much of its beginning as is unique. Raises VectorError."""
+        """By id, or by so much of its beginning as is unique. Raises VectorError, OSError."""
         if not id or len(id) > 64 or not all(c in "0123456789abcdef" for c in id):
             raise VectorError(f"job: {id!r:.80} is no job's id; `octoproof jobs` lists them")
-        rows = self._db.execute("SELECT * FROM jobs WHERE key GLOB ? LIMIT 2", (f"{id}*",)).fetchall()
+        rows = self._db.all("SELECT * FROM jobs WHERE key GLOB ? LIMIT 2", f"{id}*")
         if len(rows) != 1:
             raise VectorError(
                 f"job: {'no job' if not rows else 'several jobs'} of id {id}; `octoproof jobs` lists them"
@@ -143,123 +126,158 @@ class Store:
 
     def jobs(self, states: Sequence[str] = STATES, limit: int = 100) -> list[Job]:
         """The latest first."""
-        marks = ", ".join("?" * len(states))
-        rows = self._db.execute(
-            f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY created DESC LIMIT ?",
-            (*states, limit),
+        rows = self._db.all(
+            f"SELECT * FROM jobs WHERE state IN ({_marks(states)}) ORDER BY created DESC LIMIT ?", *states, limit
         )
         return [_job(row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        rows = self._db.execute("SELECT state, count(*) AS n FROM jobs GROUP BY state")
+        rows = self._db.all("SELECT state, count(*) AS n FROM jobs GROUP BY state")
         return dict.fromkeys(STATES, 0) | {row["state"]: row["n"] for row in rows}
 
     def cancel(self, id: str) -> Job:
-        """A job that has ended stays as it is."""
-        job, marks = self.job(id), ", ".join("?" * len(OPEN))
-        with self._writing():
-            self._db.execute(
-                f"UPDATE jobs SET state = ?, updated = ?, runner = NULL WHERE id = ? AND state IN ({marks})",
-                (CANCELLED, time.time(), job.id, *OPEN),
+        """A job that has ended stays as it is. Raises VectorError, OSError."""
+        job = self.job(id)
+        with self._db.writing():
+            self._db.run(
+                f"UPDATE jobs SET state = ?, updated = ?, runner = NULL WHERE id = ? AND state IN ({_marks(OPEN)})",
+                *(CANCELLED, time.time(), job.id, *OPEN),
             )
         return self.job(job.id)
 
-    # What runners do.
+    # What runners do. Where a job is not the runner's any more, they change nothing.
 
-    def take(self, runner: str) -> Job | None:
-        """The next job that is due, now this runner's; None if there is none."""
-        now = time.time()
-        with self._writing():
-            self._db.execute(
+    def take(self, runner: str, above: Priority | None = None) -> Job | None:
+        """The next job that is due, of those above a priority, now this runner's; None if there is none."""
+        now, least = time.time(), -1 if above is None else int(above)
+        # Clocks jump: no back-off is longer than the longest one, so a later time is not believed.
+        due = "state = ? AND priority > ? AND (not_before <= ? OR not_before > ?)"
+        values = (QUEUED, least, now, now + MAX_BACK_OFF_S)
+        if self._db.one(f"SELECT 1 FROM jobs WHERE {due} LIMIT 1", *values) is None:
+            return None  # seen without a lock
+        with self._db.writing():
+            self._db.run(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ? WHERE state = ? AND deadline < ?",
-                (FAILED, "deadline passed", now, QUEUED, now),
+                *(FAILED, "deadline passed", now, QUEUED, now),
             )
-            # Clocks jump: no back-off is longer than the longest one, so a later time is not believed.
-            row = self._one(
-                "SELECT * FROM jobs WHERE state = ? AND (not_before <= ? OR not_before > ?) "
-                "ORDER BY priority DESC, deadline IS NULL, deadline, created LIMIT 1",
-                QUEUED,
-                now,
-                now + back_off(MAX_ATTEMPTS),
+            row = self._db.one(
+                f"SELECT * FROM jobs WHERE {due} ORDER BY priority DESC, deadline IS NULL, deadline, created LIMIT 1",
+                *values,
             )
             if row is None:
                 return None
-            self._db.execute(
+            self._db.run(
                 "UPDATE jobs SET state = ?, runner = ?, attempts = attempts + 1, started = ?, updated = ? WHERE id = ?",
-                (RUNNING, runner, now, now, row["id"]),
+                *(RUNNING, runner, now, now, row["id"]),
             )
         return self.job(row["id"])
 
-    def proving(self, id: str, runner: str, parts: int) -> dict[int, str]:
-        """The parts of the job that are proven already, as artefacts by number."""
-        self._mine(id, runner, "state = ?, parts = ?", PROVING, parts)
-        rows = self._db.execute("SELECT number, artefact FROM parts WHERE job = ?", (id,))
-        return {row["number"]: row["artefact"] for row in rows}
+    def holds(self, id: str, runner: str) -> bool:
+        """Whether the job is in work, and this runner's. Raises OSError."""
+        held = f"SELECT 1 FROM jobs WHERE id = ? AND runner = ? AND state IN ({_marks(ACTIVE)})"
+        return self._db.one(held, id, runner, *ACTIVE) is not None
+
+    def proving(self, id: str, runner: str, parts: int) -> dict[int, bytes]:
+        """The parts of the job that are proven already, by number; one that cannot be read is to be proven again."""
+        known = {}
+        with self._db.writing():
+            if not self._change(id, runner, "state = ?, parts = ?", PROVING, parts):
+                return {}
+            for row in self._db.all("SELECT number, artefact FROM parts WHERE job = ?", id):
+                try:
+                    known[row["number"]] = self.artefacts.get(row["artefact"])
+                except (OSError, SnapshotError):
+                    self._db.run("DELETE FROM parts WHERE job = ? AND number = ?", id, row["number"])
+            self._change(id, runner, "part = ?", len(known))
+        return known
 
     def proven(self, id: str, runner: str, number: int, data: bytes) -> bool:
-        """Keeps one part; False if the job is not this runner's any more."""
-        artefact = self.artefacts.put(data)
-        with self._writing():
-            self._db.execute(
-                "INSERT OR IGNORE INTO parts (job, number, artefact) VALUES (?, ?, ?)", (id, number, artefact)
-            )
-        return self._mine(id, runner, "part = (SELECT count(*) FROM parts WHERE job = jobs.id)")
+        """Keeps one part; False if the job is not this runner's any more. Raises OSError."""
+        with self._db.writing():
+            if not self._change(id, runner, "deaths = 0"):
+                return False
+            artefact = self.artefacts.put(data)
+            self._db.run("INSERT OR REPLACE INTO parts (job, number, artefact) VALUES (?, ?, ?)", id, number, artefact)
+            return self._change(id, runner, "part = (SELECT count(*) FROM parts WHERE job = jobs.id)")
+
+    def disprove(self, id: str) -> None:
+        """Forgets the job's parts, of which one is not what it should be. Raises OSError."""
+        with self._db.writing():
+            self._db.run("DELETE FROM parts WHERE job = ?", id)
 
     def finish(self, id: str, runner: str, receipt: bytes) -> bool:
-        """Releases the receipt, which must have been verified; False if the job was cancelled meanwhile."""
-        return self._mine(id, runner, "state = ?, receipt = ?, reason = NULL", VERIFIED, self.artefacts.put(receipt))
+        """Releases the receipt, which must have been verified; False if the job was cancelled meanwhile.
+
+        The parts are in the receipt now. Raises OSError."""
+        with self._db.writing():
+            if not self._change(id, runner, "state = ?, reason = NULL", VERIFIED):
+                return False
+            name = self.artefacts.put(receipt)
+            self._db.run("UPDATE jobs SET receipt = ? WHERE id = ?", name, id)
+            parts = self._db.all("SELECT artefact FROM parts WHERE job = ?", id)
+            self._db.run("DELETE FROM parts WHERE job = ?", id)
+        for row in parts:
+            if row["artefact"] != name:  # the receipt of one part is that part
+                with suppress(OSError):
+                    self.artefacts.remove(row["artefact"])
+        return True
 
     def fail(self, id: str, runner: str, reason: str, again: bool) -> None:
-        """Ends the job, or with `again` queues it anew after a while, as often as is allowed."""
-        job = self.job(id)
-        if again and job.attempts < MAX_ATTEMPTS:
-            later = time.time() + back_off(job.attempts)
-            self._mine(id, runner, "state = ?, reason = ?, not_before = ?, runner = NULL", QUEUED, reason, later)
-        else:
-            self._mine(id, runner, "state = ?, reason = ?", FAILED, reason)
+        """Ends the job, or with `again` queues it anew after a while, as often as is allowed. Raises OSError."""
+        with self._db.writing():
+            row = self._db.one("SELECT attempts FROM jobs WHERE id = ?", id)
+            if again and row is not None and row["attempts"] < MAX_ATTEMPTS:
+                later = time.time() + back_off(row["attempts"])
+                self._change(id, runner, "state = ?, reason = ?, not_before = ?, runner = NULL", QUEUED, reason, later)
+            else:
+                self._change(id, runner, "state = ?, reason = ?, runner = NULL", FAILED, reason)
 
     def timed_out(self, id: str, runner: str) -> None:
-        """Queues the job again at low priority (REQUIREMENTS VQ-28); its proven parts stay."""
-        job = self.job(id)
-        if job.attempts < MAX_ATTEMPTS:
-            self._mine(
-                id, runner, "state = ?, priority = ?, reason = ?, runner = NULL", QUEUED, int(Priority.LOW), "timeout"
-            )
-        else:
-            self._mine(id, runner, "state = ?, reason = ?", FAILED, "timeout")
+        """Queues the job again at low priority (REQUIREMENTS VQ-28), as often as is allowed; its proven parts stay.
+
+        Raises OSError."""
+        with self._db.writing():
+            change = "reason = ?, priority = ?, state = iif(attempts < ?, ?, ?), runner = NULL"
+            self._change(id, runner, change, "timeout", int(Priority.LOW), MAX_ATTEMPTS, QUEUED, FAILED)
 
     def requeue(self, id: str, runner: str) -> None:
-        """Gives a job back that is not its own fault: the runner stops."""
-        self._mine(id, runner, "state = ?, attempts = attempts - 1, runner = NULL", QUEUED)
+        """Gives a job back that is not at fault: the runner stops. Raises OSError."""
+        with self._db.writing():
+            self._change(id, runner, "state = ?, attempts = attempts - 1, runner = NULL", QUEUED)
 
     def recover(self) -> list[str]:
-        """Queues every job again whose runner is dead; their ids."""
-        marks = ", ".join("?" * len(ACTIVE))
-        rows = self._db.execute(f"SELECT id, runner FROM jobs WHERE state IN ({marks})", ACTIVE).fetchall()
-        dead = [(row["id"], row["runner"]) for row in rows if not _alive(self._lock(row["runner"]))]
-        for id, runner in dead:
-            self._mine(id, runner, "state = ?, attempts = attempts - 1, runner = NULL", QUEUED)
-        return [id for id, _ in dead]
+        """Queues every job again whose runner is dead; their ids. Raises OSError.
 
-    def _mine(self, id: str, runner: str, change: str, *values: Any) -> bool:
-        """Changes the job if it is active and this runner's."""
-        marks = ", ".join("?" * len(ACTIVE))
-        with self._writing():
-            done = self._db.execute(
-                f"UPDATE jobs SET {change}, updated = ? WHERE id = ? AND runner = ? AND state IN ({marks})",
-                (*values, time.time(), id, runner, *ACTIVE),
-            )
+        No job is lost however often that happens, but one that may have killed its runners waits longer each time,
+        so that others get done in between."""
+        rows = self._db.all(f"SELECT id, runner, deaths FROM jobs WHERE state IN ({_marks(ACTIVE)})", *ACTIVE)
+        dead = [row for row in rows if not _alive(self._lock(row["runner"]))]
+        for row in dead:
+            later = time.time() + (back_off(row["deaths"] - _SPARED) if row["deaths"] > _SPARED else 0.0)
+            change = "state = ?, not_before = ?, attempts = attempts - 1, deaths = deaths + 1, runner = NULL"
+            with self._db.writing():
+                self._change(row["id"], row["runner"], change, QUEUED, later)
+        return [row["id"] for row in dead]
+
+    def _change(self, id: str, runner: str, change: str, *values: Any) -> bool:
+        """Within a transaction: changes the job if it is active and this runner's."""
+        done = self._db.run(
+            f"UPDATE jobs SET {change}, updated = ? WHERE id = ? AND runner = ? AND state IN ({_marks(ACTIVE)})",
+            *(*values, time.time(), id, runner, *ACTIVE),
+        )
         return done.rowcount == 1
 
     @contextmanager
     def runner(self) -> Iterator[str]:
-        """A name for this process as a runner, which holds for as long as it lives."""
+        """A name for this process as a runner, which holds for as long as it lives. Raises OSError."""
         name = secrets.token_hex(8)
         path = self._lock(name)
         path.parent.mkdir(exist_ok=True)
-        with open(path, "w") as lock:
+        aside = path.with_suffix(".part")
+        with open(aside, "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            os.rename(aside, path)  # nobody sees it unlocked
             try:
                 yield name
             finally:
@@ -277,48 +295,42 @@ class Store:
 
     def verdict(self, receipt: str, demands: str) -> Any:
         """What was found when this receipt (blake3, hex) was verified under these demands; None if it was not."""
-        row = self._one("SELECT verdict FROM verdicts WHERE receipt = ? AND demands = ?", receipt, demands)
+        row = self._db.one("SELECT verdict FROM verdicts WHERE receipt = ? AND demands = ?", receipt, demands)
         return None if row is None else json.loads(row["verdict"])
 
     def remember(self, receipt: str, demands: str, verdict: Any) -> None:
-        with self._writing():
-            self._db.execute(
+        with self._db.writing():
+            self._db.run(
                 "INSERT OR REPLACE INTO verdicts (receipt, demands, verdict, at) VALUES (?, ?, ?, ?)",
-                (receipt, demands, json.dumps(verdict), time.time()),
+                *(receipt, demands, json.dumps(verdict), time.time()),
             )
 
     def history(self, limit: int = 100) -> list[dict[str, Any]]:
         """The latest verified receipts."""
-        rows = self._db.execute("SELECT * FROM verdicts ORDER BY at DESC LIMIT ?", (limit,))
+        rows = self._db.all("SELECT * FROM verdicts ORDER BY at DESC LIMIT ?", limit)
         return [dict(row) | {"verdict": json.loads(row["verdict"])} for row in rows]
 
     def collect_garbage(self, keep_s: float) -> tuple[int, int, int]:
         """Forgets jobs that ended more than `keep_s` seconds ago, and removes every artefact that no job names:
-        (jobs, files, bytes). An artefact of the last hour stays, since a runner may be about to name it."""
-        now = time.time()
-        with self._writing():
-            marks = ", ".join("?" * len(OPEN))
-            gone = self._db.execute(
-                f"DELETE FROM jobs WHERE state NOT IN ({marks}) AND updated < ?",
-                (*OPEN, now - keep_s),
+        (jobs, files, bytes). Raises OSError."""
+        with self._db.writing():  # in which nobody else puts an artefact
+            gone = self._db.run(
+                f"DELETE FROM jobs WHERE state NOT IN ({_marks(OPEN)}) AND updated < ?", *OPEN, time.time() - keep_s
             ).rowcount
-            # The parts of a released receipt are in the receipt.
-            self._db.execute("DELETE FROM parts WHERE job NOT IN (SELECT id FROM jobs WHERE state != ?)", (VERIFIED,))
-            rows = self._db.execute(
-                "SELECT receipt AS name FROM jobs WHERE receipt IS NOT NULL UNION SELECT artefact FROM parts"
-            ).fetchall()
-        files, size = self.artefacts.keep_only({row["name"] for row in rows}, now - 3600)
+            self._db.run("DELETE FROM parts WHERE job NOT IN (SELECT id FROM jobs)")
+            rows = self._db.all("SELECT receipt FROM jobs WHERE receipt IS NOT NULL UNION SELECT artefact FROM parts")
+            files, size = self.artefacts.keep_only({name for (name,) in rows})
         return gone, files, size
 
-    def _one(self, sql: str, *values: Any) -> Any:
-        with closing(self._db.execute(sql, values)) as found:
-            return found.fetchone()
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _alive(lock: Path) -> bool:
     try:
         with open(lock) as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -24,6 +24,7 @@ from octoproof.vectors.rowtree import STOOLAP
 from octoproof.vectors.segment import Rows, make_segment
 from octoproof.vectors.snapshot import Progress, Snapshot, preset_key
 from octoproof.vectors.source import Source, source_from_arrays
+from octoproof.vectors.store import sync_folder
 
 SEGMENT_ROWS = 1 << 16
 MIN_SEGMENT_ROWS, MAX_SEGMENT_ROWS = 16, 1 << 24
@@ -103,7 +104,9 @@ def build_snapshot(
             fields,
         )
         write_manifest(aside, new_manifest(1, header, found.dictionaries, stored, segment_rows))
+        sync_folder(aside)
         os.rename(aside, target)
+        sync_folder(target.parent)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

@@ -283,6 +283,15 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_folder_is_synchronised_before_and_after_it_has_its_name(tmp_path, monkeypatch):
+    seen: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: seen.append(Path(f"/proc/self/fd/{descriptor}").readlink().name))
+    whole(tmp_path)
+    assert seen[-3] == "snapshots"
+    assert seen[-2].startswith(".new.")
+    assert seen[-1] == tmp_path.name
+
+
 def test_presets_share_a_key():
     assert preset_key("standard") == preset_key("stwo96") == preset_key("bench")
 

@@ -40,6 +40,7 @@ OPERATIONS: dict[str, tuple[str | None, Callable[[Path], object]]] = {
     "compact": ("worn", lambda folder: Snapshot.open(folder).compact()),
     "build": (None, lambda folder: Snapshot.build(VECTORS, folder, **BUILD)),
 }
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 CHANGES = {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.truncate"}
 FILES = {
     f"octoproof/{name}.py" for name in ("files", *(f"vectors/{n}" for n in ("build", "change", "manifest", "store")))
@@ -85,7 +86,7 @@ def usable(folder: Path) -> Snapshot:
 def run(*arguments: object) -> str:
     """What this file says as a program."""
     command = [sys.executable, __file__, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -136,7 +137,9 @@ def test_two_writers_at_once(template, tmp_path):
     """The second is refused and can try again; who dies frees the lock."""
     folder = tmp_path / "plain"
     shutil.copytree(template / "plain", folder)
-    other = subprocess.Popen([sys.executable, __file__, "hold", str(folder)], stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, __file__, "hold", str(folder)], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
@@ -211,7 +214,7 @@ def test_no_lock_where_no_snapshot_is(tmp_path):
 
 
 def kill_at_change(moment: int, folder: Path) -> None:
-    """From here on, this process is killed before its n-th change of what is below the folder."""
+    """From here on, this process is killed before its n-th change of what is below the folder, or write to a file."""
     count = [0]
 
     def tick(*_: object) -> None:
@@ -224,7 +227,12 @@ def kill_at_change(moment: int, folder: Path) -> None:
         if (writes or event in CHANGES) and str(folder) in str(args[0]):
             tick()
 
+    def profile(frame: FrameType, event: str, arg: Any) -> None:
+        if event == "c_call" and arg.__name__ in ("write", "truncate", "print"):
+            tick()
+
     sys.addaudithook(hook)
+    sys.setprofile(profile)
     os.fsync = tick  # which also makes the disk no matter of time
 
 

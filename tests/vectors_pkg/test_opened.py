@@ -158,6 +158,16 @@ def test_a_statement_that_is_not_the_opened_one(name, rule, shown, verified):
         verified(receipt_of(lie, opening))
 
 
+def test_segments_are_in_one_order(snapshots, shown, provider, verified):
+    """The same claim with its segments in another order, opened accordingly, would be a second receipt of it."""
+    statement, opening = parts_of(shown["native"])
+    assert provider.opening(snapshots["native"], statement) == opening
+    rows = tuple(replace(row, segment=1 - row.segment) for row in statement.rows)
+    other = replace(statement, segments=statement.segments[::-1], rows=rows)
+    with pytest.raises(VerificationError, match="segments: not in ascending order"):
+        verified(receipt_of(other, provider.opening(snapshots["native"], other)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_word_of_a_statement_counts(shown, verified, data):

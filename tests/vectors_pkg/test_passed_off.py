@@ -90,6 +90,19 @@ def test_another_cell_than_the_nearest(provider, verified):
         verified(receipt_of([probe, searched]))
 
 
+def test_fewer_cells_than_probed(provider, verified):
+    """True proofs: that one centroid reaches a threshold, and of its cell. Two cells are said to be probed."""
+    probe, *cells = proven_claims(provider.answer("ivf", probes=2))
+    nearest = probe[1].emitted[0]
+    alone = next(claim for claim in cells if claim[1].segment.index == nearest[0] + 1)
+    claims = [(probe[0], replace(probe[1], threshold=nearest[1], emitted=(nearest,))), alone]
+    assert len(probe[1].emitted) == 2
+    with pytest.raises(VerificationError, match="threshold: "):
+        verified(receipt_of(provider.part(*claim) for claim in claims))
+    honest = [(scored, replace(statement, probes=1)) for scored, statement in claims]
+    assert verified(receipt_of(provider.part(*claim) for claim in honest)).mode == "ivf"
+
+
 # One mode passed off as another
 
 

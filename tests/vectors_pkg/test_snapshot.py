@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -350,14 +351,22 @@ def test_files_are_copied_where_they_cannot_be_linked(built, tmp_path, monkeypat
     assert all(path.stat().st_nlink == 1 for path in after.segments[1].folder.iterdir())
 
 
-def test_what_is_written_is_synchronised(built, tmp_path, monkeypatch):
-    """Every file and folder of a new version, before the manifest that names it."""
-    shutil.copytree(built.folder, tmp_path / "copy")
-    seen: list[str] = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: seen.append(Path(f"/proc/self/fd/{descriptor}").readlink().name))
-    Snapshot.open(tmp_path / "copy").append(VECTORS[:3], labels=TEXTS[:3])
-    manifest = next(k for k, name in enumerate(seen) if name.startswith(".000003.json"))
-    assert set(FILES) <= set(seen[:manifest])
-    assert ".000003-v000001.part" in seen[:manifest]
-    assert "segments" in seen[:manifest]
-    assert seen[manifest + 1 :] == ["snapshots"]
+@pytest.mark.parametrize("labels", [True, False])
+def test_what_is_written_is_synchronised(labels, tmp_path, monkeypatch):
+    """Every file and folder of a new version, whole, before the manifest that names it."""
+    texts = {"labels": TEXTS[:3]} if labels else {}  # without fields, the array of codes is empty
+    snapshot = Snapshot.build(VECTORS[:3], tmp_path / "snapshot", presets=("bench",), **texts)
+    seen: dict[str, int] = {}
+
+    def sync(descriptor: int) -> None:
+        seen[Path(f"/proc/self/fd/{descriptor}").readlink().name] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr("os.fsync", sync)
+    after = snapshot.append(VECTORS[:3], **texts)
+    files = {name: size for name, (size, _) in after.segments[1].files.items()}
+    assert {name: seen[name] for name in files} == files
+    *before, manifest, folder = seen
+    assert [name for name in before if name not in files] == [".000001-v000001.part", "segments"]
+    assert manifest.startswith(".000002.json")
+    assert seen[manifest] == (after.folder / "snapshots" / "000002.json").stat().st_size
+    assert folder == "snapshots"
