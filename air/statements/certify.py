@@ -244,15 +244,18 @@ def intervals(certify: Certify) -> list[Interval]:
 
 
 def certify_air(certify: Certify) -> Air:
-    """The AIR over a whole segment. Raises ValueError where there are more coordinates than P can count.
-
-    A value looked up P times would count as not looked up at all, whether it is in the table or not."""
-    if certify.dimension << certify.log_size >= P:
-        raise ValueError(
-            f"dimension: {certify.dimension} is too many for 2^{certify.log_size} rows; make smaller segments"
-        )
+    """The AIR over a whole segment. Raises ValueError where `check_counts` does."""
+    check_counts(certify.dimension, certify.log_size)
     columns = segment_columns(certify.log_size, certify.dimension, certify.fields)
     return build([certify, *groups(certify), *intervals(certify), RangeTable()], columns)
+
+
+def check_counts(dimension: int, log_size: int) -> None:
+    """Raises ValueError where there are more coordinates than P can count.
+
+    A value looked up P times would count as not looked up at all, whether it is in the table or not."""
+    if dimension << log_size >= P:
+        raise ValueError(f"dimension: {dimension} is too many for 2^{log_size} rows; make smaller segments")
 
 
 def certify_public_terms(certify: Certify, air: Air, live: int) -> tuple[PublicTerm, ...]:

@@ -16,7 +16,7 @@ import air.statement as statements
 from air.layout import Air
 from air.relation import PublicTerm
 from air.statement import Reader, RootKey, StatementError, Writer
-from air.statements.certify import Certify, certify_air, certify_public_terms
+from air.statements.certify import Certify, certify_air, certify_public_terms, check_counts
 from air.statements.question import require
 from air.statements.snapshot import MAX_FIELDS, MAX_VALUES, SegmentLeaf, SnapshotHeader
 from air.statements.topk import coordinate_bound
@@ -68,6 +68,7 @@ class CertifyStatement:
         self.leaf.check()
         try:
             bound = coordinate_bound(self.dimension)
+            check_counts(self.dimension, self.leaf.log_size)
         except ValueError as error:
             raise StatementError(str(error)) from None
         require(1 <= self.limit <= bound, f"limit: {self.limit} is outside 1..{bound}")
@@ -78,10 +79,6 @@ class CertifyStatement:
         if self.unit:
             least, largest = unit_norms(self.dimension, self.limit, self.scale)
             require(least <= largest, f"scale: no unit vector has coordinates up to {self.limit}")
-        try:
-            self.air()
-        except ValueError as error:
-            raise StatementError(str(error)) from None
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from air.statement import RootKey, StatementError
-from air.statements import snapshot
+from air.statements import certify_statement, snapshot, topk_statement
 from air.statements.certify_statement import CERTIFY, CertifyStatement
 from air.statements.question import Filter, Question
 from air.statements.snapshot import (
@@ -202,6 +202,18 @@ def test_openings_of_a_stranger(edits: list[Edit]) -> None:
     if other != shown:
         with pytest.raises(StatementError):
             claim.check_opening(other)
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_no_air_is_built_before_there_is_a_proof(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take seconds: a few words that no proof comes with must not cost them."""
+    for module, build in ((topk_statement, "topk_air"), (certify_statement, "certify_air")):
+        monkeypatch.setattr(module, build, lambda component: pytest.fail("an AIR was built"))
+    honest = HONEST[name]
+    claims = [honest.kind.decode(part.encode()) for part in honest.parts]
+    for claim in claims:
+        claim.check()
+    honest.kind.check_together(claims)
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=60))

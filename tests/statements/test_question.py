@@ -21,7 +21,7 @@ from air.statements.question import (
     score_metric,
     write_dictionaries,
 )
-from air.statements.snapshot import MAX_VALUES, PayloadField, SnapshotHeader, dictionary_digest
+from air.statements.snapshot import MAX_VALUE_BYTES, MAX_VALUES, PayloadField, SnapshotHeader, dictionary_digest
 from air.statements.topk import score_bound
 
 KINDS = ("noun", "verb", "adjective")
@@ -206,15 +206,15 @@ def words_of(asked: Question, *dictionaries: tuple[str, ...]) -> list[int]:
     return out.words
 
 
-LONG = "a" * 257
+LONG = "a" * (MAX_VALUE_BYTES + 1)
 UNREADABLE = {
     "metric: 3 is unknown": [3, 0, *words_of(QUESTION, KINDS)[2:]],
     "metric: -1 is unknown": [0xFFFFFFFF, 0xFFFFFFFF, *words_of(QUESTION, KINDS)[2:]],
     "statement: a list of 4097": words_of(replace(QUESTION, query=(0,) * 4097)),
     "statement: a list of 17": words_of(replace(QUESTION, filters=(VERB,) * 17)),
     "statement: a list of 17 items": words_of(QUESTION, *[()] * 17),
-    "statement: text of 257 bytes": words_of(replace(QUESTION, filters=(Filter(0, 1, LONG),))),
-    "statement: text of 257": words_of(QUESTION, (LONG,)),
+    f"statement: text of {len(LONG)} bytes": words_of(replace(QUESTION, filters=(Filter(0, 1, LONG),))),
+    f"statement: text of {len(LONG)}": words_of(QUESTION, (LONG,)),
     f"statement: a list of {MAX_VALUES + 1}": words_of(QUESTION, ("",) * (MAX_VALUES + 1)),
 }
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from air.statement import Reader, RootKey, StatementError, Writer
 from air.statements.snapshot import (
     MAX_SEGMENTS,
+    MAX_VALUES,
     ColumnRoot,
     PayloadField,
     PlacedSegment,
@@ -266,7 +267,7 @@ HEADERS = {
     ),
     "snapshot.fields.label": (
         {"fields": (replace(FIELDS[0], values=-1),)},
-        {"fields": (replace(FIELDS[0], values=(1 << 16) + 1),)},
+        {"fields": (replace(FIELDS[0], values=MAX_VALUES + 1),)},
     ),
 }
 
@@ -303,29 +304,31 @@ def test_leaves_out_of_bounds(message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "value", "message"),
-    [
-        (0, 1, "snapshot.format: 1 is not supported"),
-        (0, 3, "snapshot.format: 3 is not supported"),
-        (8, 2, "snapshot.normalised"),
-        (10, 2, "snapshot.row_rule"),
-        (20, 17, "statement: a list of 17"),
-    ],
+    ("number", "values", "message"),
+    [(0, (1, 3, -2), "snapshot.format"), (4, (2, -1), "snapshot.normalised"), (5, (2, -1), "snapshot.row_rule")],
 )
-def test_headers_that_cannot_be_read(word: int, value: int, message: str) -> None:
+def test_headers_that_cannot_be_read(number: int, values: tuple[int, ...], message: str) -> None:
     out = Writer()
     world(5).header.write(out)
     assert SnapshotHeader.read(Reader(out.words)) == world(5).header
-    out.words[word] = value
-    with pytest.raises(StatementError) as refused:
-        SnapshotHeader.read(Reader([*out.words, *[0] * 40]))
-    assert str(refused.value).startswith(message)
+    for value in values:
+        words = [*out.words[: 2 * number], *Writer().i64(value).words, *out.words[2 * number + 2 :]]
+        with pytest.raises(StatementError) as refused:
+            SnapshotHeader.read(Reader(words))
+        assert str(refused.value).startswith(message)
 
 
-def test_column_roots_that_cannot_be_read() -> None:
-    words = Writer().i64(3).i64(1).i64(0).bytes32(bytes(32)).words
-    with pytest.raises(StatementError, match=r"column_roots\.channel: 3"):
-        ColumnRoot.read(Reader(words))
+def test_more_than_can_be_read() -> None:
+    for channel in (-1, 3):
+        with pytest.raises(StatementError, match=rf"column_roots\.channel: {channel}"):
+            ColumnRoot.read(Reader(Writer().i64(channel).i64(1).i64(0).bytes32(bytes(32)).words))
+    with pytest.raises(StatementError, match="text of 65 bytes, at most 64"):
+        PayloadField.read(Reader(Writer().text("a" * 65).i64(0).bytes32(bytes(32)).words))
+    for item in (replace(world(2).header, fields=FIELDS * 9), leaf(0, column_roots=leaf(0).column_roots * 9)):
+        out = Writer()
+        item.write(out)
+        with pytest.raises(StatementError, match="a list of 18 items, at most 16"):
+            type(item).read(Reader(out.words))
 
 
 def test_the_root_of_tree_0_is_that_of_the_key() -> None:

@@ -97,11 +97,11 @@ class Case:
         main[column][row] = value % P
         return replace(self, main=main)
 
-    def select(self, row: int, selected: bool) -> Case:
+    def select(self, row: int, selected: int) -> Case:
         """The row's flag turned, with limbs that add up to its gap in the field, and the table and results to match."""
         above = int(self.scores[row]) - self.component.threshold
         gap = (selected * above + (int(self.eligible[row]) - selected) * (-1 - above)) % P
-        case = self.cell(SELECTED, row, int(selected))
+        case = self.cell(SELECTED, row, selected)
         for k in range(N_LIMBS):
             last = k == N_LIMBS - 1
             case = case.cell(GAP + k, row, gap >> LIMB_BITS * k & (P if last else (1 << LIMB_BITS) - 1))
@@ -117,7 +117,7 @@ class Case:
         for k, value in enumerate(eligible):
             if value != int(self.main[first + k][row]):
                 case = case.cell(first + k, row, value).cell(first + count + k, row, inverse)
-        return case.select(row, eligible[-1] != 0 and int(self.scores[row]) >= self.component.threshold)
+        return case.select(row, int(eligible[-1] != 0 and int(self.scores[row]) >= self.component.threshold))
 
     def row(self, live: bool = True, reaching: bool = True, **codes: bool) -> int:
         """Some row that lives and reaches the threshold or not, and has the asked code in the fields a and b or not."""
@@ -173,10 +173,9 @@ FILTERS = ((), (1,), (0, 1))
 
 @pytest.mark.parametrize("filtered", FILTERS)
 @pytest.mark.parametrize("metric", METRICS)
-def test_an_honest_witness_holds(metric: str, filtered: tuple[int, ...], judge) -> None:
+def test_stwo_accepts_an_honest_witness(metric: str, filtered: tuple[int, ...], judge) -> None:
     case = honest(metric, filtered=filtered)
     assert len(case.emitted) >= K
-    assert case.failures() == []
     assert case.judged(judge).startswith("ACCEPTED")
 
 
@@ -206,75 +205,82 @@ def test_any_changed_flag_of_a_filter_is_found() -> None:
                 assert case.cell(column, row, other).failures(), f"row {row}"
 
 
-MUTATIONS = {
-    "one witness cell changed": lambda case: case.cell(2, 9, int(case.main[2][9]) + 1),
-    "a row left out": lambda case: case.select(int(np.argmax(case.main[0])), False),
-    "a tie turned": lambda case: case.select(at_threshold(case), False),
-    "a worse row let in": lambda case: case.select(
-        int(np.flatnonzero(case.live & (case.scores < case.component.threshold))[0]), True
-    ),
-    "a dead row let in": lambda case: case.select(5, True),
-    "a padding row let in": lambda case: case.select((1 << LOG_SIZE) - 1, True),
-    "a result not told": lambda case: replace(case, emitted=case.emitted[1:]),
-    "a result told twice": lambda case: replace(case, emitted=[*case.emitted, case.emitted[0]]),
-    "a result of another score": lambda case: replace(
-        case, emitted=[(case.emitted[0][0], case.emitted[0][1] + 1), *case.emitted[1:]]
-    ),
-    "a result of another id": lambda case: replace(
-        case, emitted=[(case.emitted[0][0] + 1, case.emitted[0][1]), *case.emitted[1:]]
-    ),
-    "a row counted half": lambda case: case.cell(0, int(np.argmax(case.main[0])), (P + 1) // 2),
+def retold(case: Case, id: int = 0, score: int = 0) -> Case:
+    """The first result told otherwise."""
+    (first_id, first_score), *others = case.emitted
+    return replace(case, emitted=[(first_id + id, first_score + score), *others])
+
+
+def counted(case: Case, times: int) -> Case:
+    """A row of no gap with this flag, and told so often."""
+    case = case.select(at_threshold(case), times)
+    return replace(case, emitted=[*case.emitted, *case.emitted[-1:] * (times - 1)])
+
+
+# Without filters, by the constraints that they break, beside relations: live and selected are flags, no dead row is
+# selected, the gap. A lie mends what it can.
+LIES = {
+    "one witness cell changed": ([3], lambda case: case.cell(2, 9, int(case.main[2][9]) + 1)),
+    "a row left out": ([], lambda case: case.select(int(np.argmax(case.main[0])), 0)),
+    "a tie turned": ([], lambda case: case.select(at_threshold(case), 0)),
+    "a worse row let in": ([], lambda case: case.select(case.row(reaching=False), 1)),
+    "a dead row let in": ([2], lambda case: case.select(5, 1)),
+    "a padding row let in": ([2], lambda case: case.select((1 << LOG_SIZE) - 1, 1)),
+    "a result not told": ([], lambda case: replace(case, emitted=case.emitted[1:])),
+    "a result told twice": ([], lambda case: replace(case, emitted=[*case.emitted, case.emitted[0]])),
+    "a result of another score": ([], lambda case: retold(case, score=1)),
+    "a result of another id": ([], lambda case: retold(case, id=1)),
+    "a row counted half": ([1, 3], lambda case: case.cell(0, int(np.argmax(case.main[0])), (P + 1) // 2)),
+    "a row counted twice": ([1], lambda case: counted(case, 2)),
 }
-
-
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_a_lie_is_found(name: str, judge) -> None:
-    lie = MUTATIONS[name](honest())
-    assert lie.failures()
-    assert not lie.judged(judge).startswith("ACCEPTED")
-
-
-# Of two filters, by what they break. The constraints are: live is a flag; for each filter, no other code and all of
-# this code; selected is a flag; only eligible rows are selected; the gap. Wherever it can, the lie mends the rest.
+# Of two filters: live is a flag; for each filter, no other code and all of this code; then as above.
 FILTER_LIES = {
-    "another code in the first field": (1, lambda case: case.let(case.row(a=False, b=True), (1, 1))),
-    "another code in the last field": (3, lambda case: case.let(case.row(a=True, b=False), (1, 1))),
-    "left out by the first filter": (2, lambda case: case.let(case.row(a=True, b=True), (0, 0))),
-    "left out by the last filter": (4, lambda case: case.let(case.row(a=True, b=True), (1, 0))),
-    "a row that is no result left out": (2, lambda case: case.let(case.row(reaching=False, a=True, b=True), (0, 0))),
-    "a dead row eligible": (2, lambda case: case.let(case.row(live=False, a=True, b=True), (1, 1))),
-    "a dead row eligible at last": (4, lambda case: case.let(case.row(live=False, a=True, b=True), (0, 1))),
-    "the first filter forgotten": (4, lambda case: case.let(case.row(a=False, b=True), (0, 1))),
-    "eligible twice": (4, lambda case: case.let(case.row(reaching=False, a=True, b=True), (1, 2))),
-    "selected, not eligible": (6, lambda case: case.select(case.row(a=True, b=False), True)),
+    "another code in the first field": ([1], lambda case: case.let(case.row(a=False, b=True), (1, 1))),
+    "another code in the last field": ([3], lambda case: case.let(case.row(a=True, b=False), (1, 1))),
+    "left out by the first filter": ([2], lambda case: case.let(case.row(a=True, b=True), (0, 0))),
+    "left out by the last filter": ([4], lambda case: case.let(case.row(a=True, b=True), (1, 0))),
+    "no result, and left out": ([2], lambda case: case.let(case.row(reaching=False, a=True, b=True), (0, 0))),
+    "a dead row eligible": ([2], lambda case: case.let(case.row(live=False, a=True, b=True), (1, 1))),
+    "a dead row eligible at last": ([4], lambda case: case.let(case.row(live=False, a=True, b=True), (0, 1))),
+    "the first filter forgotten": ([4], lambda case: case.let(case.row(a=False, b=True), (0, 1))),
+    "eligible twice": ([4], lambda case: case.let(case.row(reaching=False, a=True, b=True), (1, 2))),
+    "selected, not eligible": ([6], lambda case: case.select(case.row(a=True, b=False), 1)),
 }
 
 
-@pytest.mark.parametrize("name", FILTER_LIES)
-def test_a_lie_about_a_filter_is_found(name: str, judge) -> None:
-    constraint, make = FILTER_LIES[name]
-    lie = make(honest(filtered=(0, 1)))
-    assert [v.constraint for v in violations(lie.air, lie.pre, lie.main)] == [constraint]
-    assert imbalances(lie.air, lie.pre, lie.main, lie.terms) == []
-    assert not lie.judged(judge).startswith("ACCEPTED")
+def lie(name: str) -> tuple[list[int], Case]:
+    broken, make = (LIES | FILTER_LIES)[name]
+    return broken, make(honest(filtered=(0, 1) if name in FILTER_LIES else ()))
+
+
+@pytest.mark.parametrize("name", LIES | FILTER_LIES)
+def test_a_lie_is_found(name: str) -> None:
+    broken, case = lie(name)
+    assert [v.constraint for v in violations(case.air, case.pre, case.main)] == broken
+    assert case.failures()
+    assert name in LIES or imbalances(case.air, case.pre, case.main, case.terms) == []
+
+
+@pytest.mark.parametrize("name", LIES | FILTER_LIES)
+def test_stwo_refuses_a_lie(name: str, judge) -> None:
+    assert not lie(name)[1].judged(judge).startswith("ACCEPTED")
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, P - 1))
 def test_no_inverse_leaves_a_row_out(inverse: int) -> None:
     case = honest(filtered=(1,))
-    lie = case.let(case.row(b=True), (0,), inverse)
-    assert [v.constraint for v in violations(lie.air, lie.pre, lie.main)] == [2]
+    without = case.let(case.row(b=True), (0,), inverse)
+    assert [v.constraint for v in violations(without.air, without.pre, without.main)] == [2]
 
 
 @pytest.mark.parametrize("filtered", FILTERS[1:])
-def test_another_code_is_another_statement(filtered: tuple[int, ...], judge) -> None:
+def test_another_code_is_another_statement(filtered: tuple[int, ...]) -> None:
     case = honest(filtered=filtered)
-    for codes in ((3, 3), (CODES[1], CODES[0])):
+    for codes in ((3, 3), (CODES[0], CODES[0]), (CODES[1], CODES[0])):
         other = replace(case, component=replace(case.component, codes=codes[: len(filtered)]))
         if other.component != case.component:
             assert violations(other.air, other.pre, other.main)
-            assert not other.judged(judge).startswith("ACCEPTED")
     elsewhere = replace(case, component=replace(case.component, filtered=((0,), (1, 0))[len(filtered) - 1]))
     assert violations(elsewhere.air, elsewhere.pre, elsewhere.main)
 
@@ -304,7 +310,7 @@ def test_nothing_else_is_free(filtered: tuple[int, ...]) -> None:
 def test_leaving_a_row_out_breaks_nothing_but_the_range() -> None:
     """The selection constraints alone do not catch it: this is what the range table is for."""
     case = honest()
-    failures = case.select(at_threshold(case), False).failures()
+    failures = case.select(at_threshold(case), 0).failures()
     assert failures
     assert all("relation range_10" in line for line in failures)
 
@@ -331,16 +337,8 @@ def test_an_honest_witness_is_proven(filtered: tuple[int, ...]) -> None:
     main = [to_storage(column) for column in case.main]
     with device.backend() as backend:
         made = prove(case.air, case.segment.tree0(), main, config=config, statement_u64=(7,), backend=backend)
-    spec = Spec(
-        air=case.air,
-        channel="blake2s",
-        config=config,
-        mix_config=True,
-        statement_u64=(7,),
-        claimed_sums=made.claimed_sums,
-        public_terms=case.terms,
-        preprocessed_root=made.preprocessed_root,
-    )
+    sums, root = made.claimed_sums, made.preprocessed_root
+    spec = Spec(case.air, "blake2s", config, True, (7,), sums, case.terms, preprocessed_root=root)
     verify_stark(spec, made.proof)
     with pytest.raises(LogupError):
         verify_stark(replace(spec, public_terms=case.terms[:-1]), made.proof)
@@ -361,7 +359,7 @@ def test_a_gap_beyond_the_limbs_is_refused_by_the_trace() -> None:
         component.trace(scores, live, NO_CODES)
     live[3] = False
     component.trace(scores, live, NO_CODES)
-    codes = (np.arange(16, dtype=np.uint32) == 3)[None] * np.uint32(9)  # a row that no filter lets pass has no gap
+    codes = np.where(np.arange(16) == 3, 9, 0).astype(np.uint32)[None]  # a row that no filter lets pass has no gap
     replace(component, fields=1, filtered=(0,), codes=(0,)).trace(scores, np.ones(16, dtype=bool), codes)
 
 

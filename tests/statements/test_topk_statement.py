@@ -254,12 +254,25 @@ def test_a_filter_is_the_code_of_its_value() -> None:
     assert refusal(filtered(Filter(0, 1, "verb"))) == "filters.kind: code 1 does not stand for 'verb'"
 
 
-def test_too_many_rows_over_all_segments() -> None:
-    half = MAX_EMITTED // 2 + 1
-    a, b = parts(question=replace(QUESTION, k=1000))
-    lots = [replace(p, emitted=tuple((5000 * n + i, 20) for i in range(half))) for n, p in enumerate((a, b))]
-    with pytest.raises(StatementError, match="over all segments"):
-        TOPK.check_together(lots)
+def test_as_many_rows_as_can_be_told() -> None:
+    """In one part, and over all segments."""
+    leaves = tuple(replace(leaf(k), log_size=13, rows=8000, live=8000) for k in (0, 1))
+    header = replace(HEADER, rows=16_000, live=16_000)
+    root, here = SnapshotTree(header, leaves).root, placed(header, leaves)
+
+    def telling(*counts: int) -> Parts:
+        rows = [tuple((8000 * n + i, 20) for i in range(count)) for n, count in enumerate(counts)]
+        return [
+            TopkStatement(header, root, segment, "strict", QUESTION, 0, 20, emitted)
+            for segment, emitted in zip(here, rows, strict=True)
+        ]
+
+    accept(telling(MAX_EMITTED, 0))
+    accept(telling(MAX_EMITTED // 2, MAX_EMITTED // 2))
+    assert refusal(telling(MAX_EMITTED + 1, 0)).endswith(f"at most {MAX_EMITTED} are told")
+    assert refusal(telling(1, MAX_EMITTED)).endswith("over all segments")
+    with pytest.raises(StatementError, match=f"a list of {MAX_EMITTED + 1} items"):
+        TOPK.decode(telling(MAX_EMITTED + 1, 0)[0].encode())
 
 
 def test_fewer_live_rows_than_k_are_all_emitted() -> None:
