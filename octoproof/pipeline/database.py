@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -26,12 +27,25 @@ class Database:
             self._db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         try:
-            self.run("PRAGMA journal_mode = WAL")
+            self._use_wal()
             self.run("PRAGMA synchronous = FULL")  # what was committed outlives a power cut
             self._migrate(migrations)
         except BaseException:
             self.close()
             raise
+
+    def _use_wal(self) -> None:
+        """For a database that several make at once, SQLite does not wait by itself here, as it does elsewhere."""
+        ends = time.monotonic() + BUSY_S
+        while True:
+            try:
+                self.run("PRAGMA journal_mode = WAL")
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > ends:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def close(self) -> None:
         self._db.close()
