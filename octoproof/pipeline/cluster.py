@@ -28,6 +28,7 @@ _SETTINGS = {
     # Whoever depends on a process of Ray's that is gone learns it in seconds, and ends instead of waiting.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
     "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
 }
 
 
@@ -110,9 +111,8 @@ def plan(nodes: Sequence[Mapping[str, float]], workers: int | None) -> Plan:
     count = min(workers or MAX_WORKERS, room(1, _LEAST_BYTES))
     if count < 1:
         most = max((memory for cores, memory in offers if cores), default=0)
-        raise VectorError(
-            f"memory: {most / 1e9:.1f} GB are free, a worker needs {_LEAST_BYTES / 1e9:.1f} GB and a core"
-        )
+        needed = f"a worker needs {_LEAST_BYTES / 1e9:.1f} GB and a core"
+        raise VectorError(f"memory: {most / 1e9:.1f} GB are free where cores are, {needed}; use a larger machine")
     threads = max(t for cores, _ in offers for t in range(1, cores + 1) if room(t, _LEAST_BYTES) >= count)
     shares = {memory // n for _, memory in offers for n in range(1, count + 1)}
     return Plan(count, threads, max(size for size in shares if size >= _LEAST_BYTES and room(threads, size) >= count))

@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from octoproof.pipeline.cluster import ClusterError, Pool, WorkerDiedError, cluster
@@ -40,6 +40,10 @@ START_S = 120.0
 Tell = Callable[[str], None]
 
 
+class TryAgainError(Exception):
+    """A job failed for what is neither its fault nor its snapshot's."""
+
+
 @dataclass
 class Task:
     """A call of a worker. `number` is that of the part to be proven, or None where all are to be put together; `home`
@@ -61,7 +65,7 @@ class Work:
     job: Job
     parts: int
     proven: dict[int, bytes]
-    since: float = field(default_factory=time.monotonic)
+    since: float
 
 
 class Runner:
@@ -77,15 +81,20 @@ class Runner:
         self.works = dict[str, Work]()
         self.homes = dict[bytes, int]()
         self.failed_starts = 0
+        self.stopping = False
+
+    def stop(self, *_: object) -> None:
+        """`run` returns soon; a handler of signals."""
+        self.stopping = True
 
     def run(self, drain: bool) -> None:
-        """Until interrupted; with `drain`, until no job is left that this runner could do.
+        """Until it is stopped; with `drain`, until no job is left that this runner could do.
 
         Raises ClusterError where Ray cannot be used any more, OSError where the store cannot."""
         workers, started, beat = range(self.pool.plan.workers), time.monotonic(), 0.0
         for index in workers:
             self._start(index)
-        while True:
+        while not self.stopping:
             if time.monotonic() >= beat:
                 self.store.recover()
                 self.pool.check()
@@ -103,9 +112,6 @@ class Runner:
             if self.works and not self.up and time.monotonic() - started > START_S:
                 raise ClusterError(f"ray: no worker is up after {START_S:.0f} s; the cluster has no room for one")
             started = time.monotonic() if self.up else started
-
-    def give_back(self) -> None:
-        """Queues all jobs again that are in work here. Raises OSError."""
         for id in self.works:
             self.store.requeue(id, self.name)
 
@@ -138,7 +144,7 @@ class Runner:
         claims = proven_claims(answer)
         self._check_memory(claims, request.preset)
         known = self.store.proving(job.id, self.name, len(claims))
-        self.works[job.id] = Work(job, len(claims), known)
+        self.works[job.id] = Work(job, len(claims), known, time.monotonic())
         for number, (scored, statement) in enumerate(claims):
             if number not in known:
                 arguments = request, tuple(statement.encode())
@@ -178,14 +184,14 @@ class Runner:
             self.flying[self.pool.call(index, task.method, *task.arguments)] = index, task
 
     def _next(self, index: int, idle: bool) -> Task | None:
-        """Of the most urgent tasks, the first that ends a job; else the first whose segment this worker holds; else the
-        first that nobody holds; else, if it is idle, the first of all, which another worker loses."""
+        """Of the most urgent tasks, the first that ends a job; else the first whose segment nobody holds; else the
+        first whose segment this worker holds; else, if it is idle, the first of all, which another worker loses."""
         urgent = max((task.job.priority for task in self.tasks), default=None)
 
         def rank(task: Task) -> int:
             if task.number is None:
                 return 0
-            return {index: 1, None: 2}.get(self.homes.get(task.home), 3)
+            return {None: 1, index: 2}.get(self.homes.get(task.home), 3)
 
         found = min((task for task in self.tasks if task.job.priority == urgent), key=rank, default=None)
         if found is None or (rank(found) == 3 and not idle):
@@ -236,7 +242,7 @@ class Runner:
         elif tasks and tasks[0] is lost[0]:
             tasks[0].deaths += 1
             if tasks[0].deaths == MAX_DEATHS:
-                self._fail(tasks[0].job, OSError(f"{MAX_DEATHS} workers died over it, perhaps for lack of memory"))
+                self._fail(tasks[0].job, TryAgainError(f"{MAX_DEATHS} workers died over it, perhaps out of memory"))
         self._start(index)
 
     def _done(self, task: Task, data: bytes) -> None:
@@ -259,7 +265,7 @@ class Runner:
             return
         if task.number is None and isinstance(error, ParseError | VerificationError):
             self.store.disprove(task.job.id)
-            error = RuntimeError(f"its parts are proven anew: {error}")
+            error = TryAgainError(f"its parts are proven anew: {error}")
         self._fail(task.job, error)
 
     def _release(self, job: Job, receipt: bytes) -> None:
@@ -269,10 +275,10 @@ class Runner:
         self._forget(job.id)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        """What the request or its snapshot is wrong in stays wrong; anything else may go better another time."""
+        """What the machine lacks may be there another time; anything else stays wrong."""
         reason = " ".join(f"{error}".split())[:500] or type(error).__name__
         self.tell(f"job {job.id} failed: {reason}")
-        again = not isinstance(error, ParseError | VerificationError | ValueError)
+        again = isinstance(error, OSError | MemoryError | TryAgainError)
         self._forget(job.id)
         self.store.fail(job.id, self.name, reason, again)
 
@@ -302,11 +308,9 @@ def run(store_folder: str, address: str | None, workers: int | None, drain: bool
         plan = pool.plan
         tell(f"{plan.workers} workers with {plan.threads} threads and {plan.bytes_each / 1e9:.1f} GB each")
         runner = Runner(store, name, pool, tell)
-        try:
-            runner.run(drain)
-        except (KeyboardInterrupt, SystemExit):
-            runner.give_back()
-            raise
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, runner.stop)
+        runner.run(drain)
 
 
 def main() -> None:
@@ -316,7 +320,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--drain", action="store_true", help="end when there is nothing left to do")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # an end in order
     try:
         run(
             arguments.store, arguments.address, arguments.workers, arguments.drain, lambda text: print(text, flush=True)

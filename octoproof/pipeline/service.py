@@ -85,7 +85,9 @@ BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", 
 
 def application(desk: Desk, rules: Rules) -> FastAPI:
     """The ASGI application."""
-    app = FastAPI(title="Octoproof", version=__version__, docs_url=None, redoc_url=None, responses=ERRORS)
+    app = FastAPI(
+        title="Octoproof", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False, responses=ERRORS
+    )
     app.state.desk = desk
     app.include_router(router)
     for kind, status in STATUS.items():

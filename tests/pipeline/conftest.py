@@ -5,10 +5,12 @@ Ray, and runners as processes that are watched.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 
 from octoproof.pipeline.cluster import Plan, WorkerDiedError
 from octoproof.pipeline.request import Request, request_of
+from octoproof.pipeline.runner import Runner
 from octoproof.pipeline.store import Store
 from octoproof.vectors.prove import prove_answer
 from octoproof.vectors.query import find
@@ -137,6 +140,48 @@ def pool() -> HerePool:
     return HerePool()
 
 
+@pytest.fixture
+def make(store, pool) -> Callable[..., Runner]:
+    """make() is a runner with these workers; what it tells is in `told`."""
+
+    def runner() -> Runner:
+        told = list[str]()
+        made = Runner(store, "me", pool, told.append)
+        made.told = told  # type: ignore[attr-defined]
+        return made
+
+    return runner
+
+
+@pytest.fixture
+def drain(make, monkeypatch) -> Callable[[], Runner]:
+    """drain() does all jobs of the store, as a runner that is alive; nobody waits for another try, or a heartbeat."""
+    monkeypatch.setattr("octoproof.pipeline.store.back_off", lambda attempts: 0.0)
+    monkeypatch.setattr("octoproof.pipeline.runner.BEAT_S", 0.0)
+
+    def run() -> Runner:
+        runner = make()
+        with runner.store.runner() as runner.name:
+            runner.run(drain=True)
+        return runner
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def every_mode(asking, celled) -> dict[str, Request]:
+    """A request in every mode that there is."""
+    return {
+        "strict": asking(5),
+        "filtered": asking(5, where={"label": "noun"}),
+        "inner product": asking(5, metric="ip"),
+        "ivf": asking(5, of=celled, mode="ivf", probes=2),
+        "candidates": asking(5, mode="candidates", candidates=20),
+        "fast": asking(5, mode="fast"),
+        "fast in cells": asking(5, of=celled, mode="fast"),
+    }
+
+
 class RunnerProcess:
     """`python -m octoproof.pipeline.runner`, started again whenever it has ended, as a service would do it.
 
@@ -155,8 +200,7 @@ class RunnerProcess:
 
     def start(self) -> None:
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        self.started = time.monotonic()
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
 
     def look(self) -> bool:
         """Starts it again if it has ended: whether it had."""
@@ -164,9 +208,14 @@ class RunnerProcess:
         code = self.process.poll()
         if code is None:
             return False
-        self.codes.append(code)
+        self._ended(code)
         self.start()
         return True
+
+    def _ended(self, code: int) -> None:
+        self.codes.append(code)
+        with suppress(ProcessLookupError):  # agents of Ray's, which wait a minute for a cluster that is gone
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def family(self) -> dict[int, str]:
         """The command lines of all that descends from it, by process."""
@@ -181,7 +230,7 @@ class RunnerProcess:
     def __exit__(self, *exception: object) -> None:
         self.seen |= self.family()
         self.process.terminate()
-        self.codes.append(self.process.wait(60))
+        self._ended(self.process.wait(60))
         ends = time.monotonic() + 30
         while left := {pid: text for pid, text in self.seen.items() if command_line(pid) == text}:
             if time.monotonic() > ends:

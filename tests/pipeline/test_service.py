@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from octoproof.pipeline.service import Desk
 from octoproof.pipeline.snapshots import Snapshots
 from octoproof.pipeline.store import Store
 from octoproof.pipeline.threads import StoreThreads
+from octoproof.vectors.answers import Session
 from octoproof.vectors.errors import VectorError
 from octoproof.vectors.receipts import QueryReceipt
 from octoproof.vectors.snapshot import Snapshot
@@ -61,8 +63,8 @@ def serving(
 class Served:
     """`octoproof serve` as a user starts it, with its runner and Ray."""
 
-    def __init__(self, place: Path) -> None:
-        self.store, self.snapshot = place / "store", build(place / "small")
+    def __init__(self, store: Path, snapshot: Snapshot) -> None:
+        self.store, self.snapshot = store, snapshot
         named = f"small={self.snapshot.folder}"
         command = ["serve", "--store", str(self.store), "--snapshot", named, "--port", "0", "--workers", "1", "--json"]
         self.process = subprocess.Popen(
@@ -125,7 +127,8 @@ def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Ends it as a system does, and looks for what was left behind."""
-    found = Served(tmp_path_factory.mktemp("served"))
+    place = tmp_path_factory.mktemp("served")
+    found = Served(place / "store", build(place / "small"))
     yield found
     until(lambda: found.runner)
     session = found.runner
@@ -271,6 +274,34 @@ def test_events_of_the_command_line(served: Served) -> None:
     assert any(event["counts"]["verified"] > 0 for event in served.events if event["event"] == "jobs")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_killed_service_loses_nothing(tmp_path: Path) -> None:
+    """At fifty points of its life, from the start of Ray to the release of receipts."""
+    snapshot, wanted = build(tmp_path / "small"), dict[str, int]()
+    chance = random.Random(5)
+    for number in range(50):
+        service = Served(tmp_path / "store", snapshot)
+        wanted |= {service.submit(id=id)["id"]: id for id in (number, number + 30)}
+        session = until(lambda service=service: service.runner)
+        time.sleep(chance.uniform(0.0, 9.0))
+        service.process.kill()
+        service.process.wait()
+        until(lambda session=session: not in_session(session), 30)  # the runner ends with it
+    last = Served(tmp_path / "store", snapshot)
+    try:
+        with Session("bench", threads=1) as proving:
+            for job, id in wanted.items():
+                done = last.ended(job)
+                assert done["state"] == "verified", done
+                receipt = last.client.get(f"/v1/jobs/{job}/receipt").content
+                assert receipt == snapshot.query(id=id, k=3, prove=True, session=proving).receipt.data
+        assert last.client.get("/v1/jobs").json()["counts"]["verified"] == len(wanted)
+    finally:
+        last.process.terminate()
+        last.process.wait()
+
+
 # Submission, without a runner.
 
 
@@ -280,7 +311,7 @@ def test_submission_is_quick(local: httpx.Client) -> None:
         started = time.perf_counter()
         assert local.post("/v1/jobs", json=BENCH | {"id": number}).status_code == 202
         spent.append(time.perf_counter() - started)
-    assert min(spent) < 0.05
+    assert min(spent) < 0.03  # 50 ms are allowed; one of TCP's delays would be 40
 
 
 def test_jobs_by_state_and_cancelled(local: httpx.Client) -> None:
@@ -321,6 +352,19 @@ def test_idempotency_outlives_the_service(small: Path, tmp_path: Path) -> None:
     with serving(tmp_path, {"small": small}) as url:
         assert httpx.post(f"{url}/v1/jobs", json=body, headers=key).content == first.content
         assert httpx.get(f"{url}/v1/jobs").json()["counts"]["queued"] == 1
+
+
+def test_idempotency_keys_are_kept_for_a_day(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path, {"small": small}) as url:
+
+        def code(k: int) -> int:
+            return httpx.post(
+                f"{url}/v1/jobs", json=BENCH | {"id": 1, "k": k}, headers={"Idempotency-Key": "k"}
+            ).status_code
+
+        assert [code(3), code(4)] == [202, 409]
+        monkeypatch.setattr("octoproof.pipeline.idempotency.KEEP_S", -1.0)
+        assert code(4) == 202
 
 
 def test_a_newer_version_is_seen_at_once(tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ function byteMap(layout) {
     item.name, count(item.size), `${((100 * item.size) / layout.size).toFixed(1)} %`,
   ]));
   return make("div", {}, make("h3", {}, `Where the ${size(layout.size)} are`), map,
-    make("details", {}, make("summary", {}, "As a table"), table("", ["Of", "What", "Bytes", "Share"], lines)));
+    make("details", {}, make("summary", {}, "As a table"), table("bytes", ["Of", "What", "Bytes", "Share"], lines)));
 }
 
 function tile(group, item, box, all) {
