@@ -130,9 +130,8 @@ async def _form_refusal(request: Request, error: Exception) -> JSONResponse:
 
 
 def _failure(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    # A stranger's words may be part of it: one line, of what can be encoded.
-    line = " ".join(message.encode(errors="replace").decode().split())
-    return JSONResponse({"error": line[:500]}, status, headers)
+    # A stranger's words may be part of it.
+    return JSONResponse({"error": " ".join(message.split())[:500]}, status, headers)
 
 
 @router.post("/v1/jobs", status_code=202, response_model=JobView, responses={409: {"model": Failure}})
