@@ -5,8 +5,11 @@ artefacts/ab/abcdef...     blake3 of the content, 64 hex digits
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -23,13 +26,17 @@ class Artefacts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def put(self, data: bytes) -> str:
-        """The name under which the content is kept from now on. Raises OSError."""
+    def put(self, data: bytes, durable: bool = True) -> str:
+        """The name under which the content is kept from now on; if it is not durable, a power cut may take it, or leave
+        other bytes, which `get` notices. Raises OSError."""
         name = blake3(data).hexdigest()
         path = self._path(name)
         if not path.exists() or path.read_bytes() != data:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
+            if durable:
+                write_atomically(path, data)
+            else:
+                _write_aside(path, data)
         return name
 
     def get(self, name: str) -> bytes:
@@ -62,3 +69,15 @@ class Artefacts:
         if not _NAME.fullmatch(name):
             raise ValueError(f"artefact: {name!r:.80} is not 64 hex digits")
         return self.folder / name[:2] / name
+
+
+def _write_aside(path: Path, data: bytes) -> None:
+    """As `write_atomically`, but without waiting for the disk."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise

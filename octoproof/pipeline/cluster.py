@@ -102,6 +102,8 @@ def plan(nodes: Sequence[Mapping[str, float]], workers: int | None) -> Plan:
     proof wastes the least. Fewer workers have more threads. `nodes` are the resources of machines: CPU, memory (bytes).
 
     Raises VectorError where not even one fits."""
+    if workers is not None and workers < 1:
+        raise VectorError(f"workers: {workers}; at least one is needed")
     offers = [(int(node.get("CPU", 0)), int(node.get("memory", 0))) for node in nodes]
 
     def room(threads: int, size: int) -> int:
@@ -135,7 +137,8 @@ class Pool:
         from octoproof.pipeline.prover_actor import ProverActor
 
         plan = self.plan
-        options = {"num_cpus": plan.threads, "memory": plan.bytes_each, "max_restarts": 0}
+        options: dict[str, Any] = {"num_cpus": plan.threads, "memory": plan.bytes_each, "max_restarts": 0}
+        options |= {"enable_task_events": False}  # Ray would remember every call that ever was
         kind = ray.remote(ProverActor).options(**options)
         self._actors[index] = kind.remote(plan.threads, plan.bytes_each - plan.proof_bytes)
         return self._actors[index].ready.remote()

@@ -11,13 +11,11 @@ from air.statements.question import score_metric
 from air.statements.topk_statement import TOPK
 from octoproof.device import backend
 from octoproof.pipeline.request import OpenSnapshots, Request
-from octoproof.vectors.errors import SnapshotError
 from octoproof.vectors.prove import Trees, prove_part
 from octoproof.vectors.query import Scored
 from octoproof.vectors.receipts import QueryReceipt
 from octoproof.vectors.scan import scan
 from octoproof.vectors.snapshot import preset_key
-from prover.prove import ProvingError
 from verifier.config import PRESETS
 from verifier.receipt import Receipt, read_receipt, write_receipt
 
@@ -48,10 +46,7 @@ class ProverActor:
         metric = score_metric(question.metric)
         scores = scan(segment.columns, segment.norms, question.query, metric, self._device.workers)
         key, config = preset_key(request.preset), PRESETS[request.preset]
-        try:
-            part = prove_part((Scored(stored, scores), statement), key, config, backend=self._device, trees=self._trees)
-        except ProvingError as error:
-            raise SnapshotError(f"segment {stored.leaf.id}: {error}; run `snapshot check`") from None
+        part = prove_part((Scored(stored, scores), statement), key, config, backend=self._device, trees=self._trees)
         return write_receipt(Receipt((part,)))
 
     def assemble(self, root: str, parts: Sequence[bytes]) -> bytes:

@@ -34,6 +34,7 @@ from verifier.errors import ParseError, VerificationError
 POLL_S, BEAT_S = 0.05, 1.0
 DEPTH = 2  # tasks that a worker is given: the next one lies there when it is done with one
 AHEAD = 4  # waiting tasks for every worker: enough to choose from, few enough for a job's turn to come soon
+MAX_HOMES = 1 << 16
 MAX_DEATHS = 3  # of workers over one task, or in a row before one was up
 START_S = 120.0
 
@@ -44,7 +45,7 @@ class TryAgainError(Exception):
     """A job failed for what is neither its fault nor its snapshot's."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     """A call of a worker. `number` is that of the part to be proven, or None where all are to be put together; `home`
     names the segment, so that the worker that holds it is asked first."""
@@ -58,13 +59,14 @@ class Task:
     sent: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Work:
-    """A job in work: its proven parts by number, and how many there are to be."""
+    """A job in work: its proven parts by number, how many there are to be, and how many there were in the beginning."""
 
     job: Job
     parts: int
     proven: dict[int, bytes]
+    known: int
     since: float
 
 
@@ -91,9 +93,9 @@ class Runner:
         """Until it is stopped; with `drain`, until no job is left that this runner could do.
 
         Raises ClusterError where Ray cannot be used any more, OSError where the store cannot."""
-        workers, started, beat = range(self.pool.plan.workers), time.monotonic(), 0.0
-        for index in workers:
+        for index in range(self.pool.plan.workers):
             self._start(index)
+        beat, last_up = 0.0, time.monotonic()
         while not self.stopping:
             if time.monotonic() >= beat:
                 self.store.recover()
@@ -109,9 +111,10 @@ class Runner:
                 self._collect(0.0 if taken else POLL_S)
             elif not taken:
                 time.sleep(POLL_S)
-            if self.works and not self.up and time.monotonic() - started > START_S:
+            if self.up or not self.works:
+                last_up = time.monotonic()
+            elif time.monotonic() - last_up > START_S:
                 raise ClusterError(f"ray: no worker is up after {START_S:.0f} s; the cluster has no room for one")
-            started = time.monotonic() if self.up else started
         for id in self.works:
             self.store.requeue(id, self.name)
 
@@ -144,7 +147,7 @@ class Runner:
         claims = proven_claims(answer)
         self._check_memory(claims, request.preset)
         known = self.store.proving(job.id, self.name, len(claims))
-        self.works[job.id] = Work(job, len(claims), known, time.monotonic())
+        self.works[job.id] = Work(job, len(claims), known, len(known), time.monotonic())
         for number, (scored, statement) in enumerate(claims):
             if number not in known:
                 arguments = request, tuple(statement.encode())
@@ -180,6 +183,8 @@ class Runner:
                 return
             if task.home:
                 self.homes[task.home] = index
+                if len(self.homes) > MAX_HOMES:  # of versions that are long gone
+                    del self.homes[next(iter(self.homes))]
             task.sent = time.monotonic()
             self.flying[self.pool.call(index, task.method, *task.arguments)] = index, task
 
@@ -276,7 +281,9 @@ class Runner:
 
     def _fail(self, job: Job, error: Exception) -> None:
         """What the machine lacks may be there another time; anything else stays wrong."""
-        reason = " ".join(f"{error}".split())[:500] or type(error).__name__
+        text = " ".join(f"{error}".split())[:500]
+        told = isinstance(error, ParseError | VerificationError | OSError | TryAgainError)
+        reason = text if told and text else f"{type(error).__name__}: {text}"
         self.tell(f"job {job.id} failed: {reason}")
         again = isinstance(error, OSError | MemoryError | TryAgainError)
         self._forget(job.id)
@@ -286,7 +293,7 @@ class Runner:
         """Jobs that were cancelled, or have run for too long."""
         for id, work in list(self.works.items()):
             if time.monotonic() - work.since > TIMEOUT_S:
-                self.store.timed_out(id, self.name)
+                self.store.timed_out(id, self.name, got_on=len(work.proven) > work.known)
             elif self.store.holds(id, self.name):
                 continue
             self._forget(id)

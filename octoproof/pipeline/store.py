@@ -197,7 +197,7 @@ class Store:
         with self._db.writing():
             if not self._change(id, runner, "deaths = 0"):
                 return False
-            artefact = self.artefacts.put(data)
+            artefact = self.artefacts.put(data, durable=False)  # it can be proven again
             self._db.run("INSERT OR REPLACE INTO parts (job, number, artefact) VALUES (?, ?, ?)", id, number, artefact)
             return self._change(id, runner, "part = (SELECT count(*) FROM parts WHERE job = jobs.id)")
 
@@ -233,13 +233,13 @@ class Store:
             else:
                 self._change(id, runner, "state = ?, reason = ?, runner = NULL", FAILED, reason)
 
-    def timed_out(self, id: str, runner: str) -> None:
-        """Queues the job again at low priority (REQUIREMENTS VQ-28), as often as is allowed; its proven parts stay.
-
-        Raises OSError."""
+    def timed_out(self, id: str, runner: str, got_on: bool) -> None:
+        """Queues the job again at low priority (REQUIREMENTS VQ-28); its proven parts stay. If it has not got on by a
+        part, that is done as often as is allowed. Raises OSError."""
         with self._db.writing():
-            change = "reason = ?, priority = ?, state = iif(attempts < ?, ?, ?), runner = NULL"
-            self._change(id, runner, change, "timeout", int(Priority.LOW), MAX_ATTEMPTS, QUEUED, FAILED)
+            again, spared = (MAX_ATTEMPTS + 1, 1) if got_on else (MAX_ATTEMPTS, 0)
+            change = "reason = ?, priority = ?, state = iif(attempts < ?, ?, ?), attempts = attempts - ?, runner = NULL"
+            self._change(id, runner, change, "timeout", int(Priority.LOW), again, QUEUED, FAILED, spared)
 
     def requeue(self, id: str, runner: str) -> None:
         """Gives a job back that is not at fault: the runner stops. Raises OSError."""

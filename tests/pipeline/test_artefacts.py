@@ -82,8 +82,17 @@ def test_only_named_ones_stay(blobs):
     assert stranger.exists()
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
-def test_a_full_disk_leaves_nothing(blobs, monkeypatch, call):
+def test_who_does_not_wait_for_the_disk(blobs, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("waits"))
+    name = blobs.put(DATA, durable=False)
+    assert blobs.get(name) == DATA
+    assert [path.name for path in blobs.folder.glob("*/*")] == [name]
+
+
+@pytest.mark.parametrize(
+    ("call", "durable"), [("write", True), ("fsync", True), ("replace", True), ("write", False), ("replace", False)]
+)
+def test_a_full_disk_leaves_nothing(blobs, monkeypatch, call, durable):
     blobs.put(b"before")
 
     def full(*_: object) -> None:
@@ -91,10 +100,11 @@ def test_a_full_disk_leaves_nothing(blobs, monkeypatch, call):
 
     if call == "write":
         monkeypatch.setattr("builtins.open", lambda *_: full())
+        monkeypatch.setattr("io.open", lambda *_: full())
     else:
         monkeypatch.setattr(os, call, full)
     with pytest.raises(OSError, match="No space left") as refusal:
-        blobs.put(DATA)
+        blobs.put(DATA, durable)
     assert refusal.value.errno == errno.ENOSPC
     monkeypatch.undo()
     assert not blobs.has(blake3(DATA).hexdigest())

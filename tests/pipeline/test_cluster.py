@@ -69,6 +69,18 @@ def test_no_room_for_a_worker(nodes):
         plan(nodes, None)
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_is_wanted(workers):
+    with pytest.raises(VectorError, match=f"workers: {workers}; at least one is needed"):
+        plan([node(2, 16)], workers)
+
+
+def test_without_ray(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(VectorError, match=r"ray: not installed; install octoproof\[cluster\]"), cluster(None):
+        pass
+
+
 def test_half_of_the_memory_is_for_segments():
     assert Plan(2, 1, 4 * GB).proof_bytes == 2 * GB
 

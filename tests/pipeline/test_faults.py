@@ -20,7 +20,7 @@ from octoproof.vectors.query import find
 from octoproof.vectors.snapshot import Snapshot
 
 JOBS = 8  # in the store at any time
-SLOW = pytest.mark.slow
+SLOW = (pytest.mark.slow, pytest.mark.timeout(3000))
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,15 @@ def test_a_part_that_kills_its_workers_is_given_up(store, drain, pool, asking):
     receipt_of(store, second)
 
 
+def test_a_new_worker_holds_nothing_and_is_not_up_yet(make, pool):
+    runner = make()
+    runner.up, runner.homes, runner.failed_starts = {0, 1}, {b"a": 0, b"b": 1}, 5
+    runner._died(0, WorkerDiedError("killed"))
+    assert (runner.up, runner.homes) == ({1}, {b"b": 1})
+    runner._collect(0.0)
+    assert (runner.up, runner.failed_starts) == ({0, 1}, 0)
+
+
 def test_workers_that_do_not_start_end_the_runner(store, drain, pool, asking):
     pool.before = lambda index, method, _: raise_(WorkerDiedError("no module")) if method == "ready" else None
     store.submit(asking())
@@ -150,7 +159,7 @@ def test_a_job_that_takes_too_long_goes_last(store, drain, pool, asking, monkeyp
     monkeypatch.setattr(Runner, "_begin", lambda self, job: taken.append(job.id) or real(self, job))
     drain()
     assert taken == [first, store.job(other.key).id, first]
-    assert (store.job(first).priority, store.job(first).attempts) == (Priority.LOW, 2)
+    assert (store.job(first).priority, store.job(first).attempts) == (Priority.LOW, 1)  # since it had got on
     assert receipt_of(store, first) == expected(slow)
     assert pool.starts > 2
 
@@ -238,6 +247,16 @@ def test_an_urgent_job_does_not_wait_for_those_in_work(store, drain, pool, askin
     drain()
     assert len(verified) == len(ids) + 1
     assert verified.index(store.job(urgent.key).id) <= 1
+
+
+def test_only_what_is_more_urgent_than_all_tasks_is_taken_when_there_are_enough(store, make, monkeypatch):
+    runner, asked = make(), list[Priority | None]()
+    monkeypatch.setattr(Store, "take", lambda self, name, above: asked.append(above))
+    some = [task("a", 0, Priority.LOW), task("a", 0, Priority.NORMAL)]
+    for count in (0, module.AHEAD - 1, module.AHEAD):
+        runner.tasks = some * count
+        assert not runner._take()
+    assert asked == [None, None, Priority.NORMAL]
 
 
 def test_no_more_jobs_are_taken_than_there_is_room_for(store, drain, pool, asking):

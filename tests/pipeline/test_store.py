@@ -114,7 +114,7 @@ TRANSITIONS: dict[str, tuple[Callable[[Store, str], Any], tuple[str, ...], str]]
     "finish": (lambda store, id: store.finish(id, "me", b"other receipt"), ACTIVE, VERIFIED),
     "fail": (lambda store, id: store.fail(id, "me", "bad", again=False), ACTIVE, FAILED),
     "fail, again": (lambda store, id: store.fail(id, "me", "bad", again=True), ACTIVE, QUEUED),
-    "timed out": (lambda store, id: store.timed_out(id, "me"), ACTIVE, QUEUED),
+    "timed out": (lambda store, id: store.timed_out(id, "me", False), ACTIVE, QUEUED),
     "requeue": (lambda store, id: store.requeue(id, "me"), ACTIVE, QUEUED),
     "recover": (lambda store, id: store.recover(), ACTIVE, QUEUED),
     "cancel": (lambda store, id: store.cancel(id), OPEN, CANCELLED),
@@ -159,8 +159,8 @@ def test_a_job_that_was_forgotten_stops_nobody(store):
     assert not store.holds(job.id, "me")
     assert not store.proven(job.id, "me", 0, b"part")
     assert not store.finish(job.id, "me", b"receipt")
-    for late in (store.timed_out, store.requeue):
-        late(job.id, "me")
+    store.timed_out(job.id, "me", got_on=True)
+    store.requeue(job.id, "me")
     store.fail(job.id, "me", "bad", again=True)
     assert store.jobs() == []
 
@@ -221,7 +221,7 @@ def test_a_verified_job_stays_unless_its_receipt_is_lost(store):
 # Order
 
 
-def test_priorities_then_deadlines_then_age(store):
+def test_priorities_then_deadlines_then_age(store, clock):
     now = time.time()
     order = [
         submit(store, 0, Priority.HIGH, now + 900),
@@ -232,9 +232,10 @@ def test_priorities_then_deadlines_then_age(store):
         submit(store, 5, Priority.NORMAL),
         submit(store, 6, Priority.LOW, now + 100),
     ]
-    # Submitted the other way round where age is not what counts.
+    # Submitted the other way round, by a clock that goes backwards.
     with Store(store.folder.with_name("other")) as other:
-        for number in (6, 4, 5, 3, 2, 1, 0):
+        for number in (6, 5, 4, 3, 2, 1, 0):
+            clock(-1)
             old = store.job(order[number])
             other.submit(old.request, old.priority, old.deadline)
         assert [other.take("me").id for _ in order] == order
@@ -293,17 +294,18 @@ def test_back_off_grows_to_a_limit():
 
 
 def test_time_outs_are_queued_at_low_priority_and_keep_their_parts(store):
+    """As long as they get on."""
     id = submit(store, 0, Priority.HIGH)
-    for _ in range(MAX_ATTEMPTS - 1):
+    for part in range(2 * MAX_ATTEMPTS):
         store.take("me")
-        store.proving(id, "me", 2)
-        store.proven(id, "me", 0, b"part")
-        store.timed_out(id, "me")
+        assert len(store.proving(id, "me", 99)) == part
+        store.proven(id, "me", part, b"part")
+        store.timed_out(id, "me", got_on=True)
         job = store.job(id)
-        assert (job.state, job.priority, job.reason) == (QUEUED, Priority.LOW, "timeout")
-    store.take("me")
-    assert store.proving(id, "me", 2) == {0: b"part"}
-    store.timed_out(id, "me")
+        assert (job.state, job.priority, job.reason, job.attempts) == (QUEUED, Priority.LOW, "timeout", 0)
+    for _ in range(MAX_ATTEMPTS):
+        assert store.take("me").id == id
+        store.timed_out(id, "me", got_on=False)
     assert store.job(id).shown_state == "failed(timeout)"
 
 

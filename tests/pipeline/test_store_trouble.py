@@ -176,7 +176,7 @@ def test_a_full_database(store):
 def test_an_artefact_that_cannot_be_written_changes_no_job(store, monkeypatch, name):
     before = to(store, PROVING)
     put = Artefacts.put
-    monkeypatch.setattr(Artefacts, "put", lambda *_: raise_(OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(Artefacts, "put", lambda *_, **__: raise_(OSError(errno.ENOSPC, "No space left on device")))
     calls = {
         "proven": lambda: store.proven(before.id, "me", 0, b"part"),
         "finish": lambda: store.finish(before.id, "me", b"receipt"),

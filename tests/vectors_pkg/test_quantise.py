@@ -14,12 +14,22 @@ from octoproof.vectors.quantise import SCALE_ONE, Quantiser, distance, fit_chunk
 RNG = np.random.default_rng(8)
 
 
+def folded_sum(terms: list):
+    """The sum that quantisation is defined by: the second half onto the first, an odd last term onto the first."""
+    while len(terms) > 1:
+        half = len(terms) // 2
+        last = terms[-1] if len(terms) % 2 else 0.0
+        terms = [a + b for a, b in zip(terms[:half], terms[half : 2 * half], strict=True)]
+        terms[0] = terms[0] + last
+    return terms[0]
+
+
 def plain(quantiser: Quantiser, vectors) -> list[list[int]]:
     """The formula in a few lines: what `Quantiser` does block by block, in place, must give the same bits."""
     values = np.array(vectors, dtype=np.float64, order="C")
     if quantiser.normalised:
         values = values / np.abs(values).max(axis=1, keepdims=True)
-        values = values / np.sqrt((values * values).sum(axis=1, keepdims=True))
+        values = values / np.sqrt(folded_sum(list((values * values).T)))[:, None]
     return np.rint(values * (quantiser.scale / SCALE_ONE)).astype(np.int16).tolist()
 
 
