@@ -37,6 +37,9 @@ class Metrics:
         self._proved = self._histogram("prove_seconds", "From the start of a proof to the verified receipt")
         self._tombstones = self._gauge("tombstone_ratio", "Share of deleted rows", "snapshot")
         self._compaction = self._gauge("compaction_queue_depth", "Rewrites of segments that are due", "snapshot")
+        self._recall = self._gauge(
+            "recall_estimate", "Share of the exact 10 best that the fast search finds", "snapshot"
+        )
         self._rows = self._gauge("live_rows", "Rows that are not deleted", "snapshot")
         self._memory = self._gauge(
             "resident_memory_bytes", "Of the service, and of its runner with all it starts", "of"
@@ -69,9 +72,14 @@ class Metrics:
             return recent
 
     def text(
-        self, counts: dict[str, int], runners: int, snapshots: Iterable[SnapshotView], pids: dict[str, int | None]
+        self,
+        counts: dict[str, int],
+        runners: int,
+        snapshots: Iterable[SnapshotView],
+        recalls: dict[str, float],
+        pids: dict[str, int | None],
     ) -> bytes:
-        """Prometheus' text format, of what was observed and of these figures."""
+        """Prometheus' text format, of what was observed and of these figures; recalls by the snapshots' names."""
         for state, count in counts.items():
             self._jobs.labels(state).set(count)
         self._runners.set(runners)
@@ -79,6 +87,8 @@ class Metrics:
             self._tombstones.labels(view.name).set(view.tombstones)
             self._compaction.labels(view.name).set(len(view.compaction))
             self._rows.labels(view.name).set(view.live)
+        for name, recall in recalls.items():
+            self._recall.labels(name).set(recall)
         for name, pid in pids.items():
             self._memory.labels(name).set(resident_bytes(pid, with_children=name == "runner"))
         return generate_latest(self._registry)

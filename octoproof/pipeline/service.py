@@ -325,7 +325,8 @@ async def metrics(at: At) -> Response:
     def work(store: Store) -> bytes:
         at.metrics.observe(store.folder)
         pids = {"service": os.getpid(), "runner": at.runner_pid()}
-        return at.metrics.text(store.counts(), len(store.runners()), _views(at), pids)
+        recalls = {name: at.snapshots.recall(name) for name in at.snapshots.names}
+        return at.metrics.text(store.counts(), len(store.runners()), _views(at), recalls, pids)
 
     return Response(await at.store.do(work), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 
+from octoproof.pipeline.recall import recall_estimate
 from octoproof.vectors.errors import VectorError
 from octoproof.vectors.manifest import numbers
 from octoproof.vectors.snapshot import Snapshot
@@ -22,6 +23,7 @@ class Snapshots:
         self._folders = {name: folder.resolve() for name, folder in folders.items()}
         self._opened = {name: OrderedDict[int, Snapshot]() for name in folders}
         self._lock = Lock()
+        self._recalls = dict[str, tuple[int, float]]()
         for name in folders:
             self.get(name)
 
@@ -44,6 +46,15 @@ class Snapshots:
                     held.popitem(last=False)
             held.move_to_end(number)
             return held[number]
+
+    def recall(self, name: str) -> float:
+        """`recall_estimate` of the newest version, kept until there is another. Raises what `get` raises."""
+        snapshot = self.get(name)
+        number, recall = self._recalls.get(name, (0, 0.0))
+        if number != snapshot.number:
+            recall = recall_estimate(snapshot)
+            self._recalls[name] = snapshot.number, recall
+        return recall
 
     def name_of(self, folder: str) -> str | None:
         """Under which name the snapshot in a folder is served."""

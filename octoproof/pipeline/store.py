@@ -61,6 +61,7 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX by_end ON jobs (state, updated)",
 )
 
 
@@ -106,10 +107,10 @@ class Store:
                 )
             elif known["receipt"] is None or not self.artefacts.has(known["receipt"]):
                 self._db.run(
-                    "UPDATE jobs SET state = ?, request = ?, priority = ?, deadline = ?, updated = ?, attempts = 0, "
-                    "deaths = 0, not_before = 0, part = 0, parts = 0, "
+                    "UPDATE jobs SET state = ?, request = ?, priority = ?, deadline = ?, created = ?, updated = ?, "
+                    "attempts = 0, deaths = 0, not_before = 0, part = 0, parts = 0, "
                     "reason = NULL, receipt = NULL, runner = NULL, started = NULL WHERE key = ?",
-                    *(QUEUED, request.to_json(), int(priority), deadline, now, key),
+                    *(QUEUED, request.to_json(), int(priority), deadline, now, now, key),
                 )
         return self.job(key[:_ID]), known is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +26,15 @@ class Labels:
     def __getitem__(self, row: int) -> str:
         return bytes(self.text[self.offsets[row] : self.offsets[row + 1]]).decode(errors="replace")
 
-    def find(self, label: str) -> Iterable[int]:
+    def find(self, label: str) -> list[int]:
         """Every row of this label, ascending."""
         wanted = label.encode()
-        lengths = np.diff(self.offsets)
-        for row in np.flatnonzero(lengths == len(wanted)):
-            if bytes(self.text[self.offsets[row] : self.offsets[row + 1]]) == wanted:
-                yield int(row)
+        rows = np.flatnonzero(np.diff(self.offsets) == len(wanted))
+        starts = self.offsets[rows].astype(np.int64)
+        for place, byte in enumerate(wanted):
+            alike = self.text[starts + place] == byte
+            rows, starts = rows[alike], starts[alike]
+        return rows.tolist()
 
     def take(self, rows: npt.NDArray[np.integer]) -> Labels:
         """The labels of these rows, in this order."""

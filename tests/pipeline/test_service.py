@@ -269,6 +269,7 @@ def test_metrics(served: Served) -> None:
     assert float(figures["octoproof_runners"]) == 1
     assert float(figures['octoproof_tombstone_ratio{snapshot="small"}']) == 0.0
     assert float(figures['octoproof_compaction_queue_depth{snapshot="small"}']) == 0.0
+    assert float(figures['octoproof_recall_estimate{snapshot="small"}']) == 1.0
     for process in ("service", "runner"):
         assert 30e6 < float(figures[f'octoproof_resident_memory_bytes{{of="{process}"}}']) < 8e9
 
