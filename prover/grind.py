@@ -27,8 +27,8 @@ from prover.threads import INLINE, Workers
 from verifier.hashes import poseidon_many
 
 _PREFIX = 0x12345678
-_LOW_BITS = 20
-_MAX_BITS = 32  # as in Stwo: one word of the hash decides
+LOW_BITS = 20
+MAX_BITS = 32  # as in Stwo: one word of the hash decides
 _LOOK = 1 << 12  # nonces between two looks at what the others found
 _BLOCK = 1 << 10  # nonces a worker hashes with Poseidon252 at a time
 
@@ -55,7 +55,7 @@ def _search(prefix, hi, mask, reduced, best):
     p0, p1, p2, p3 = load(prefix, 0), load(prefix, 16), load(prefix, 32), load(prefix, 48)
     p4, p5, p6, p7 = load(prefix, 64), load(prefix, 80), load(prefix, 96), load(prefix, 112)
     numbers, high, zero, tested = load(prefix, 128), splat(hi), splat(0), splat(mask)
-    for start in range(0, 1 << _LOW_BITS, _LOOK):
+    for start in range(0, 1 << LOW_BITS, _LOOK):
         if best[0] < hi:
             return -1
         for low in range(start, start + _LOOK, 16):
@@ -74,15 +74,15 @@ def grind(hash_name: str, digest: bytes | int, bits: int, workers: Workers = INL
     """The nonce for a channel's digest (32 bytes, or an integer for Poseidon252) and `bits` <= 32 zero bits."""
     if hash_name not in HASH_NAMES:
         raise ValueError(f"hash {hash_name!r}: known are {', '.join(HASH_NAMES)}")
-    if not 0 <= bits <= _MAX_BITS:
-        raise ValueError(f"proof of work takes 0 to {_MAX_BITS} bits, not {bits}")
+    if not 0 <= bits <= MAX_BITS:
+        raise ValueError(f"proof of work takes 0 to {MAX_BITS} bits, not {bits}")
     if isinstance(digest, int) != (hash_name == POSEIDON):
         raise ValueError(f"{hash_name}: the channel has no such digest")
     if isinstance(digest, int):
         return _grind_poseidon(poseidon_many([_PREFIX, digest, bits]), bits, workers)
     reduced = hash_name == "blake2s_m31"
     prefix = np.empty((9, 16), dtype=np.uint32)
-    prefix[:8] = _prefix_words(digest, bits, reduced)[:, None]
+    prefix[:8] = prefix_words(digest, bits, reduced)[:, None]
     prefix[8] = np.arange(16)
     best = np.array([1 << 62], dtype=np.int64)
     found: dict[int, int] = {}
@@ -105,7 +105,7 @@ def grind(hash_name: str, digest: bytes | int, bits: int, workers: Workers = INL
     return hi << 32 | found[hi]
 
 
-def _prefix_words(digest: bytes, bits: int, reduced: bool) -> npt.NDArray[np.uint32]:
+def prefix_words(digest: bytes, bits: int, reduced: bool) -> npt.NDArray[np.uint32]:
     data = _PREFIX.to_bytes(4, "little") + bytes(12) + digest + bits.to_bytes(4, "little")
     words = np.frombuffer(hashlib.blake2s(data).digest(), dtype="<u4").astype(np.uint32)
     return words % np.uint32(P) if reduced else words
@@ -116,10 +116,10 @@ def _grind_poseidon(prefix: int, bits: int, workers: Workers) -> int:
     size = _BLOCK * workers.count
     pairs = np.zeros((WORDS, 2 * size), dtype=np.uint64)
     pairs[:, ::2] = poseidon252.layer([prefix])
-    mask, low = np.uint64((1 << bits) - 1), np.uint64((1 << _LOW_BITS) - 1)
+    mask, low = np.uint64((1 << bits) - 1), np.uint64((1 << LOW_BITS) - 1)
     for start in count(0, size):
         numbers = np.arange(start, start + size, dtype=np.uint64)
-        nonces = (numbers >> np.uint64(_LOW_BITS) << np.uint64(32)) | (numbers & low)
+        nonces = (numbers >> np.uint64(LOW_BITS) << np.uint64(32)) | (numbers & low)
         pairs[0, 1::2] = nonces
         hits = np.flatnonzero(poseidon252.nodes(pairs, workers)[0] & mask == 0)
         if hits.size:

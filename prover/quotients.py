@@ -223,9 +223,9 @@ def quotients(
     heap = twiddles(lifting_log).forward
     first_point = heap.ctypes.data + (4 << (lifting_log - 2))
     for number, group in enumerate(groups):
-        by_lift = _weights(columns, group, lifting_log)
+        by_lift = weights_by_lift(columns, group, lifting_log)
         chosen, weights = by_lift.pop(0, ([], np.empty((0, 4), dtype=np.uint32)))
-        places, constants = addresses(chosen), _constants(group)
+        places, constants = addresses(chosen), group_constants(group)
         sums = [_class_sums(*by_lift[k], max(16, size >> k), workers) for k in by_lift]
         smaller = np.array([addresses(total) for total in sums], dtype=np.intp).reshape(len(sums), 4)
         lifts = np.array(list(by_lift), dtype=np.int64)
@@ -247,7 +247,7 @@ def extend(values: npt.NDArray[np.uint32], lifting_log: int, workers: Workers = 
     return out
 
 
-def _weights(
+def weights_by_lift(
     columns: Sequence[Column], group: SampleGroup, lifting_log: int
 ) -> dict[int, tuple[list[Column], npt.NDArray[np.uint32]]]:
     """By log ratio to the lifting size: the columns of the group and their (n, 4) factors, w C summed per column."""
@@ -283,7 +283,7 @@ def _class_sums(
     return out
 
 
-def _constants(group: SampleGroup) -> npt.NDArray[np.uint32]:
+def group_constants(group: SampleGroup) -> npt.NDArray[np.uint32]:
     """Fourteen values as `_add_group` takes them: the denominator's three CM31, and minus the sums of w A and w E."""
     sx, sy = group.point
     (rx, ix), (ry, iy) = ((CM31(s.a, s.b), CM31(s.c, s.d)) for s in (sx, sy))
