@@ -1,6 +1,6 @@
 """Proof jobs for some minutes under mixed load, with faults: what becomes of the jobs, and of the memory.
 
-    python benchmarks/soak.py [--minutes 30] [--workers 2]
+    python benchmarks/soak.py [--minutes 30] [--workers 2] [--kill-every 40]
 
 Jobs in all modes are submitted as others end, some are cancelled, workers are killed, the snapshot grows, and garbage
 is collected. Prints JSON: counts, and every few seconds the anonymous memory (mapped files aside) of the runner and of
@@ -35,26 +35,27 @@ from octoproof.vectors.snapshot import Snapshot
 ROWS, DIMENSION, SEGMENT_ROWS = 20_000, 32, 2048
 MODES: tuple[dict[str, Any], ...] = ({}, {}, {"metric": "ip"}, {"mode": "ivf", "probes": 3}, {"mode": "fast"})
 OPEN_JOBS = 16
-SAMPLE_S, APPEND_S, GARBAGE_S, KILL_S = 5.0, 20.0, 30.0, 40.0
+SAMPLE_S, APPEND_S, GARBAGE_S = 5.0, 20.0, 30.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kill-every", type=float, default=40.0, metavar="SECONDS", help="a worker; 0: none")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(soak(Path(folder), arguments.minutes * 60, arguments.workers), indent=2))
+        print(json.dumps(soak(Path(folder), arguments.minutes * 60, arguments.workers, arguments.kill_every), indent=2))
 
 
-def soak(folder: Path, seconds: float, workers: int) -> dict[str, Any]:
+def soak(folder: Path, seconds: float, workers: int, kill_every: float) -> dict[str, Any]:
     """What happened in so many seconds, and until all jobs had ended."""
     rng, said, done = np.random.default_rng(3), Counter[str](), Counter[str]()
     vectors = rng.normal(0, 1, (ROWS, DIMENSION)).astype(np.float32)
     plain = Snapshot.build(vectors, folder / "plain", segment_rows=SEGMENT_ROWS, presets=("bench",))
     cells = Snapshot.build(vectors, folder / "cells", cells=10, presets=("bench",))
     samples, due = list[dict[str, Any]](), dict.fromkeys(("sample", "append", "garbage", "kill"), 0.0)
-    intervals = {"sample": SAMPLE_S, "append": APPEND_S, "garbage": GARBAGE_S, "kill": KILL_S}
+    intervals = {"sample": SAMPLE_S, "append": APPEND_S, "garbage": GARBAGE_S, "kill": kill_every}
     arguments = [str(folder / "store"), "--workers", str(workers)]
     with Store(folder / "store") as store, RunnerChild(arguments, lambda text: said.update([kind_of(text)])) as child:
         wait_for(lambda: workers_of(child.pid))
@@ -68,7 +69,7 @@ def soak(folder: Path, seconds: float, workers: int) -> dict[str, Any]:
                     plain = plain.append(rng.normal(0, 0.5, (50, DIMENSION)).astype(np.float32))
                 elif name == "garbage":
                     done.update(forgotten=store.collect_garbage(GARBAGE_S)[0])
-                elif now > KILL_S and (alive := workers_of(child.pid)):
+                elif 0 < kill_every < now and (alive := workers_of(child.pid)):
                     os.kill(random.choice(alive), signal.SIGKILL)
                     done.update(killed=1)
             jobs = store.jobs(OPEN)

@@ -29,6 +29,8 @@ VERBS = {
     "serve": "Prove jobs, and serve them over HTTP with a status page.",
     "verify": "Verify receipts.",
     "history": "List the receipts that were verified here.",
+    "chain": "Deploy contracts, publish snapshots and verify receipts on Starknet.",
+    "wallet": "Make, keep and use keys of Starknet accounts.",
     "stark": "Prove and verify raw Stwo proofs.",
     "air": "List, show, export and check AIRs.",
     "bench": "Measure the prover, also side by side with Stwo.",

@@ -42,11 +42,13 @@ class WorkerDiedError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """How many actors there are, with how many threads each, and the bytes that each may take."""
+    """How many actors there are, with how many threads each, the bytes that each may take, and whether each has a card
+    of its own."""
 
     workers: int
     threads: int
     bytes_each: int
+    cards: bool = False
 
     @property
     def proof_bytes(self) -> int:
@@ -99,16 +101,19 @@ def _check_address(address: str) -> None:
 
 def plan(nodes: Sequence[Mapping[str, float]], workers: int | None) -> Plan:
     """One single-threaded worker a core, as many as memory allows: parts are proven side by side, since one thread a
-    proof wastes the least. Fewer workers have more threads. `nodes` are the resources of machines: CPU, memory (bytes).
+    proof wastes the least. Fewer workers have more threads. `nodes` are the resources of machines: CPU, memory (bytes),
+    GPU. Where Ray reports cards there is one worker a card, and none on machines without.
 
     Raises VectorError where not even one fits."""
     if workers is not None and workers < 1:
         raise VectorError(f"workers: {workers}; at least one is needed")
     offers = [(int(node.get("CPU", 0)), int(node.get("memory", 0))) for node in nodes]
+    cards = [int(node.get("GPU", 0)) for node in nodes]
+    limits = cards if any(cards) else [cores for cores, _ in offers]
 
     def room(threads: int, size: int) -> int:
         """How many workers of so many threads and bytes there can be."""
-        return sum(min(cores // threads, memory // size) for cores, memory in offers)
+        return sum(min(c // threads, m // size, most) for (c, m), most in zip(offers, limits, strict=True))
 
     count = min(workers or MAX_WORKERS, room(1, _LEAST_BYTES))
     if count < 1:
@@ -117,7 +122,8 @@ def plan(nodes: Sequence[Mapping[str, float]], workers: int | None) -> Plan:
         raise VectorError(f"memory: {most / 1e9:.1f} GB are free where cores are, {needed}; use a larger machine")
     threads = max(t for cores, _ in offers for t in range(1, cores + 1) if room(t, _LEAST_BYTES) >= count)
     shares = {memory // n for _, memory in offers for n in range(1, count + 1)}
-    return Plan(count, threads, max(size for size in shares if size >= _LEAST_BYTES and room(threads, size) >= count))
+    fitting = max(size for size in shares if size >= _LEAST_BYTES and room(threads, size) >= count)
+    return Plan(count, threads, fitting, any(cards))
 
 
 class Pool:
@@ -138,9 +144,10 @@ class Pool:
 
         plan = self.plan
         options: dict[str, Any] = {"num_cpus": plan.threads, "memory": plan.bytes_each, "max_restarts": 0}
+        options |= {"num_gpus": int(plan.cards)}  # Ray shows the worker its own card, and no other
         options |= {"enable_task_events": False}  # Ray would remember every call that ever was
         kind = ray.remote(ProverActor).options(**options)
-        self._actors[index] = kind.remote(plan.threads, plan.bytes_each - plan.proof_bytes)
+        self._actors[index] = kind.remote(plan.threads, plan.bytes_each - plan.proof_bytes, plan.cards)
         return self._actors[index].ready.remote()
 
     def call(self, index: int, method: str, *arguments: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from air.statements.question import score_metric
 from air.statements.topk_statement import TOPK
-from octoproof.device import backend
+from octoproof.device import backend, choose, tree_bytes_of
 from octoproof.pipeline.request import OpenSnapshots, Request
 from octoproof.vectors.prove import Trees, prove_part
 from octoproof.vectors.query import Scored
@@ -21,14 +21,16 @@ from verifier.receipt import Receipt, read_receipt, write_receipt
 
 
 class ProverActor:
-    """One process with one device. `tree_bytes` bounds the committed segments that it keeps.
+    """One process with one device: the card that it sees, if it has one of its own, else the CPU. `tree_bytes` bounds
+    the committed segments that it keeps.
 
     Plain Python: `cluster` makes a Ray actor of it."""
 
-    def __init__(self, threads: int, tree_bytes: int) -> None:
+    def __init__(self, threads: int, tree_bytes: int, card: bool = False) -> None:
+        choose("auto" if card else "cpu")
         self._context = backend(threads)
         self._device = self._context.__enter__()
-        self._trees = Trees(tree_bytes)
+        self._trees = Trees(tree_bytes_of(self._device) if card else tree_bytes)
         self._snapshots = OpenSnapshots()
 
     def ready(self) -> dict[str, Any]:

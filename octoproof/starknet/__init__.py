@@ -1,0 +1,1 @@
+"""Starknet: calldata, generated Cairo, and the way to a chain."""
