@@ -5,9 +5,11 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 HASH := $(shell cksum pyproject.toml | cut -d' ' -f1)
 RUN := .venv/installed-run-$(HASH)
 DEV := .venv/installed-dev-$(HASH)
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/octoproof
+DEVNET := $(CACHE)/devnet-0.10.1/bin/starknet-devnet
 PYTEST := .venv/bin/python -m pytest -rs -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow test-all lint clean
+.PHONY: demo test test-slow test-all lint chain-tools clean
 
 demo: $(RUN)
 	.venv/bin/octoproof demo
@@ -26,6 +28,14 @@ lint: $(DEV)
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+# A local Starknet node and a Cairo compiler, built from crates.io into the cache: half an hour on two cores, once.
+chain-tools: $(DEV) $(DEVNET)
+	.venv/bin/python -c 'from octoproof.starknet.build import find_builder; print(find_builder())'
+
+$(DEVNET):
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+	  CARGO_PROFILE_RELEASE_DEBUG=0 cargo install -q starknet-devnet --version 0.10.1 --locked --root $(CACHE)/devnet-0.10.1
 
 clean:
 	rm -rf .venv build *.egg-info

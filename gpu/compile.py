@@ -30,6 +30,7 @@ BLOCK = 128  # threads: each may have 255 registers, and eight warps run on a mu
 MAX_LIVE = 128  # values alive at once in one kernel; addresses, sums and temporaries take about 60 registers more
 MAX_NODES = 1500  # of one kernel: compile time grows faster than code
 _LOOKUP_COST = 12  # nodes that a value of a lookup counts for
+_SHARED = 0.9  # a half as costly as that shares most of its nodes, such as the score of top-k, with the other
 
 
 def _composition(component: ComponentLayout, items: Sequence[int], column: int, batch: int) -> list[str]:
@@ -98,31 +99,43 @@ def _roots(component: ComponentLayout, kind: str) -> list[list[int]]:
 
 
 def parts(component: ComponentLayout, kind: str) -> list[list[int]]:
-    """Constraints (or batches) in runs that make one kernel each: neither too long nor with too many live values. A run
-    of some length ends where nothing of it is needed any more, which is where a component repeats itself."""
-    roots = _roots(component, kind)
-    lookups = len(roots) - component.n_interaction
-    runs: list[list[int]] = []
-    known, cost = set[int](), MAX_NODES
+    """Constraints (or batches) in runs that make one kernel each: neither too long nor with too many live values.
+
+    Where a run shares nothing with what follows, small ones are joined and large ones end: a component that repeats
+    itself is cut in the same way every time."""
+    roots, runs, known = _roots(component, kind), list[list[int]](), set[int]()
     for index, own in enumerate(roots):
-        extra, needed = _LOOKUP_COST * len(own) if index >= lookups else 1, set(schedule(component, own, set()))
-        apart = cost > MAX_NODES // 8 and known.isdisjoint(needed)
-        if apart or cost + len(needed - known) + extra > MAX_NODES:
+        needed = set(schedule(component, own, set()))
+        if not runs or known.isdisjoint(needed):
             runs.append([])
-            known, cost = needed, len(needed) + extra
-        else:
-            cost += len(needed - known) + extra
-            known |= needed
+            known = set()
         runs[-1].append(index)
-    return [part for run in runs for part in _halved(component, roots, run)]
+        known |= needed
+    joined: list[list[int]] = []
+    for run in runs:
+        if joined and _cost(component, roots, joined[-1] + run) <= MAX_NODES // 2:
+            joined[-1] += run
+        else:
+            joined.append(run)
+    return [part for run in joined for part in _halved(component, roots, run)]
+
+
+def _cost(component: ComponentLayout, roots: Sequence[Sequence[int]], run: Sequence[int]) -> int:
+    """Nodes that a run computes, and what its constraints and lookups are worth in nodes."""
+    lookups, known = len(roots) - component.n_interaction, set[int]()
+    nodes = sum(len(schedule(component, roots[index], known)) for index in run)
+    return nodes + sum(_LOOKUP_COST * len(roots[index]) if index >= lookups else 1 for index in run)
 
 
 def _halved(component: ComponentLayout, roots: Sequence[Sequence[int]], run: list[int]) -> list[list[int]]:
-    """The run, in halves of halves of it where too many values would be alive at once."""
-    if len(run) == 1 or peak_live(component, [roots[index] for index in run]) <= MAX_LIVE:
-        return [run]
-    middle = len(run) // 2
-    return [part for half in (run[:middle], run[middle:]) for part in _halved(component, roots, half)]
+    """The run, in halves of halves of it while too many values are alive, or while there is too much code of which the
+    halves share little."""
+    halves = run[: len(run) // 2], run[len(run) // 2 :]
+    cost, half_cost = _cost(component, roots, run), max(_cost(component, roots, half) for half in halves)
+    long = cost > MAX_NODES and half_cost <= _SHARED * cost
+    if len(run) > 1 and (long or peak_live(component, [roots[index] for index in run]) > MAX_LIVE):
+        return [part for half in halves for part in _halved(component, roots, half)]
+    return [run]
 
 
 _made: dict[tuple[str, str], tuple[Step, ...]] = {}
@@ -161,7 +174,7 @@ def _steps(component: ComponentLayout, kind: str) -> tuple[Step, ...]:
 
 def constants(device: Device, component: ComponentLayout, secure: Sequence[QM31]) -> Array:
     """`secure` are the constraints' weights, the share and the relations' elements (`emit.Places`)."""
-    words = [*component.parameters, *(w for value in secure for w in value.coordinates())]
+    words = [*(w for value in secure for w in value.coordinates()), *component.parameters]
     return device.upload(np.array(words, dtype=np.uint32))
 
 

@@ -13,7 +13,6 @@ from air.layout import SECURE, Air, ComponentLayout
 from air.relation import RelationElements
 from gpu import compile
 from gpu.device import Array, Device, addresses, kernel
-from gpu.emit import places
 from prover.composition import vanishing_inverse
 from prover.logup import element_words
 
@@ -48,13 +47,12 @@ def composition_values(
         secure = [*own, claimed * inverse((1 << n) % P), *element_words(component, elements)]
         columns, constants = addresses(device, part.columns), compile.constants(device, component, secure)
         sums = columns[2 * (len(component.preprocessed) + len(component.masks)) :]
-        weights_at = constants[places(component).weights :]
         scale = vanishing_inverse(n, log_blowup)
         for step in compile.steps(component, "composition"):
             adding = n in by_size
             out = by_size[n] if adding else by_size.setdefault(n, device.empty(SECURE * 2 << n))
             tables = (columns[2 * step.column :], sums[2 * SECURE * step.batch :])  # an address takes two words
-            arguments = (*tables, constants, weights_at[SECURE * step.item :], out, n, scale, int(adding))
+            arguments = (*tables, constants, constants[SECURE * step.item :], out, n, scale, int(adding))
             device.launch(step.kernel, compile.grid(2 << n), compile.BLOCK, *arguments)
     largest = air.log_size
     if largest not in by_size:  # its components have no constraints

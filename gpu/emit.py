@@ -1,8 +1,8 @@
 """From a component's expression DAG to CUDA statements for one point, which `compile` makes kernels of.
 
-Every node becomes one variable, computed where it is first needed; cells are read there too, so that few
-values are alive at a time. Sums of products of base and secure values are kept in 64 bits (kernels/sums.cuh) and folded
-before a fourth product could overflow.
+Every node becomes one variable, computed where it is first needed; cells are read there too, so that few values are
+alive at a time. Sums of products of base and secure values are kept in 64 bits (kernels/sums.cuh) and folded before a
+fourth product could overflow.
 """
 
 from __future__ import annotations
@@ -18,24 +18,22 @@ _OPERATIONS = ("add", "sub", "mul", "neg")
 
 @dataclass(frozen=True)
 class Places:
-    """Where a kernel finds what in `constants` (u32 words): the parameters, a weight for every constraint, the share of
-    the claimed sum, then z and the powers of alpha of each relation used, in order of first use."""
+    """Where a kernel finds what in `constants` (u32 words): a weight for every constraint, the share of the claimed
+    sum, z and the powers of alpha of each relation used, in order of first use, and the parameters."""
 
-    weights: int
     share: int
     relations: dict[int, int]
-    words: int
+    parameters: int
 
 
 def places(component: ComponentLayout) -> Places:
-    weights = len(component.parameters)
-    share = weights + SECURE * component.n_constraints
+    share = SECURE * component.n_constraints
     position, relations = share + SECURE, dict[int, int]()
     for fraction in component.fractions:
         if fraction.relation not in relations:
             relations[fraction.relation] = position
             position += SECURE * (1 + len(fraction.values))
-    return Places(weights, share, relations, position)
+    return Places(share, relations, position)
 
 
 def schedule(component: ComponentLayout, roots: Sequence[int], known: set[int]) -> list[int]:
@@ -125,7 +123,7 @@ class Statements:
         op, *rest = self.component.nodes[index]
         match op:
             case "param":
-                return f"constants[{rest[0]}]"
+                return f"constants[{self.places.parameters + rest[0]}]"
             case "pre":
                 return self.cell(rest[0], 0)
             case "trace":

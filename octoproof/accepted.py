@@ -9,7 +9,8 @@ from verifier.receipt import registry
 def accepted() -> dict[int, StatementType]:
     """By type number."""
     from air.statements.certify_statement import CERTIFY
+    from air.statements.sla_statement import SLA
     from air.statements.topk_statement import TOPK
     from octoproof.vectors.opened import OPENED
 
-    return registry(TOPK, OPENED, CERTIFY)
+    return registry(TOPK, OPENED, CERTIFY, SLA)

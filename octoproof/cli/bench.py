@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from octoproof.cli.console import JSON_OPTION, application, megabytes, print_json, print_table
+from octoproof.cli.bench_gpu import gpu
+from octoproof.cli.console import DEVICE_OPTION, JSON_OPTION, application, megabytes, print_json, print_table
 
 app = application("Measure the prover, also side by side with Stwo.")
+app.command("gpu")(gpu)
 
 Json = Annotated[bool, JSON_OPTION]
 MIN_ROUNDS = 5
@@ -112,6 +114,7 @@ def query(
     searches: Annotated[int, typer.Option("--searches", min=1, help="How many are asked without a proof.")] = 100,
     preset: Annotated[str, typer.Option("--preset", help="Parameters of the proofs.")] = "standard",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
+    device: Annotated[str, DEVICE_OPTION] = "auto",
     as_json: Json = False,
 ) -> None:
     """The main job: commit to vectors, search, prove, verify; every answer is verified, and recall is counted."""
@@ -136,6 +139,7 @@ def snapshot(
     rows: Annotated[int, typer.Option("--rows", min=16, help="How many, if made up.")] = 1 << 17,
     dimension: Annotated[int, typer.Option("--dimension", min=1, help="Of made-up vectors.")] = 100,
     appended: Annotated[int, typer.Option("--appended", min=1, help="Vectors that are appended.")] = 10_000,
+    device: Annotated[str, DEVICE_OPTION] = "auto",
     as_json: Json = False,
 ) -> None:
     """What commitments cost: build, row root, one changed row, append, delete, certify one segment."""

@@ -66,7 +66,7 @@ def compare(
             repeat += ["--trace", str(Path(folder) / "trace.bin")]
         stwo_command = [str(oracle), "prove", "--spec", str(spec_file), "--out", str(stwo_file), *repeat]
         ours_command = [sys.executable, "-m", "octoproof", "stark", "prove", str(spec_file), "--out", str(ours_file)]
-        ours_command += ["--threads", str(threads), *repeat]
+        ours_command += ["--device", "cpu", "--threads", str(threads), *repeat]
         stwo_reports, ours_reports = [], []
         for index in range(rounds):
             note(f"round {index + 1} of {rounds}")

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 JSON_OPTION = typer.Option("--json", help="Print JSON instead of text.")
 
 
+def _choose(name: str) -> str:
+    from octoproof.device import choose
+
+    return choose(name)
+
+
+DEVICE_OPTION = typer.Option(
+    "--device", callback=_choose, help="What proves: auto (a card, if there is one), cpu, gpu."
+)
+
+
 def application(summary: str) -> typer.Typer:
     """A typer application with the project's manners: plain help text, no shell completion, no decorated tracebacks."""
     return typer.Typer(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octoproof.cli.console import JSON_OPTION, application, print_json, print_table
+from octoproof.cli.console import DEVICE_OPTION, JSON_OPTION, application, print_json, print_table
 from octoproof.cli.query import print_matches
 from octoproof.cli.working import working
 
@@ -36,6 +36,7 @@ def demo(
         Path | None, typer.Option("--folder", help="Keep snapshot and receipts in this new folder.")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
+    device: Annotated[str, DEVICE_OPTION] = "auto",
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:
     """The 16,384 most frequent English words of GloVe: which are nearest, and how does a stranger know?"""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 from octoproof.cli.console import JSON_OPTION, application, print_json
-from octoproof.device import usable_cores
+from octoproof.device import card, usable_cores
 
 app = application("Report on this machine and this installation.")
 
@@ -74,14 +73,11 @@ def clashes(installed: Any) -> str | None:
 
 
 def gpu() -> str:
-    """Whether an NVIDIA driver and CuPy are there; neither is loaded."""
-    driver = any(Path("/dev").glob("nvidia[0-9]*"))
-    library = find_spec("cupy") is not None
-    if driver and library:
-        return "NVIDIA device and cupy found"
-    if driver:
-        return "NVIDIA device found, but cupy is not installed: pip install 'octoproof[gpu]'"
-    return "none found"
+    """The card that `--device auto` takes, or what is missing for one."""
+    found = card()
+    if isinstance(found, str):
+        return found
+    return f"{found.name}, {found.free_memory() / 2**30:.1f} GiB free"
 
 
 def kernels() -> dict[str, Any]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octoproof.cli.console import JSON_OPTION, application, print_json, print_table, security_document, security_line
+from octoproof.cli.console import (
+    DEVICE_OPTION,
+    JSON_OPTION,
+    application,
+    print_json,
+    print_table,
+    security_document,
+    security_line,
+)
 from octoproof.cli.working import working
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ def query(
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help="Parameters of the proof.")] = "standard",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
+    device: Annotated[str, DEVICE_OPTION] = "auto",
     at: Annotated[int | None, typer.Option("--at", metavar="N", help="Ask the version numbered N.")] = None,
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:

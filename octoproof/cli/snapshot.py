@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octoproof.cli.console import JSON_OPTION, application, print_json, print_table, security_document, security_line
+from octoproof.cli.console import (
+    DEVICE_OPTION,
+    JSON_OPTION,
+    application,
+    print_json,
+    print_table,
+    security_document,
+    security_line,
+)
 from octoproof.cli.working import working
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ Fields = Annotated[
 ]
 At = Annotated[int | None, typer.Option("--at", metavar="N", help="The version numbered N, instead of the newest.")]
 Json = Annotated[bool, JSON_OPTION]
+Device = Annotated[str, DEVICE_OPTION]
 
 
 @app.command()
@@ -42,6 +51,7 @@ def build(
     seed: Annotated[int, typer.Option("--seed", help="Of the cells' k-means.")] = 0,
     row_rule: Annotated[str, typer.Option("--row-rule", help="Row trees: native or stoolap.")] = "native",
     floats: Annotated[bool, typer.Option("--floats/--no-floats", help="Keep the original numbers, too.")] = True,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Quantises and commits the vectors of FILE."""
@@ -72,6 +82,7 @@ def append(
     source: Source,
     field: Fields = None,
     replace: Annotated[bool, typer.Option("--replace", help="Vectors of the same ids are deleted first.")] = False,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Adds the vectors of FILE, as the next version."""
@@ -92,6 +103,7 @@ def delete(
     folder: Folder,
     id: Annotated[list[int] | None, typer.Option("--id", help="Of a vector to delete; repeatable.")] = None,
     ids: Annotated[Path | None, typer.Option("--ids", help="A text file of ids, or a .npy of integers.")] = None,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Deletes vectors, as the next version. Earlier versions keep them."""
@@ -107,6 +119,7 @@ def delete(
 def compact(
     folder: Folder,
     must: Annotated[bool, typer.Option("--must", help="Only what is past a hard bound.")] = False,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Rewrites segments with many deleted rows, and undersized ones together, as the next version."""
@@ -142,7 +155,7 @@ def show(
 
 
 @app.command()
-def check(folder: Folder, at: At = None, as_json: Json = False) -> None:
+def check(folder: Folder, at: At = None, device: Device = "auto", as_json: Json = False) -> None:
     """Recomputes every checksum and root from the data; exit 1 if anything differs."""
     from octoproof.vectors.snapshot import Snapshot
 
@@ -164,6 +177,7 @@ def certify(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The certificate goes here.")],
     preset: Annotated[str, typer.Option("--preset", help="Parameters of the proofs.")] = "standard",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the prover.")] = None,
+    device: Device = "auto",
     at: At = None,
     as_json: Json = False,
 ) -> None:
@@ -178,8 +192,8 @@ def certify(
     check_writable(out)
     started = perf_counter()
     snapshot = Snapshot.open(folder, at)
-    with backend(threads) as device, working("certifying") as tell:
-        data, fresh = certificate_of(snapshot, preset, backend=device, progress=tell)
+    with backend(threads) as chosen, working("certifying") as tell:
+        data, fresh = certificate_of(snapshot, preset, backend=chosen, progress=tell)
     certificate = Certificate.verify(data, min_conjectured=0.0)  # the caller chose the preset, weak or not
     write_atomically(out, data)
     document = {

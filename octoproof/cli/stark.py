@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from octoproof.cli.console import (
+    DEVICE_OPTION,
     JSON_OPTION,
     application,
     check_documents,
@@ -43,6 +44,7 @@ def prove(
         Path | None, typer.Option("--out-spec", help="SPEC with claimed sums and the root of tree 0 filled in.")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads (else: one a core).")] = None,
+    device: Annotated[str, DEVICE_OPTION] = "auto",
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Prove so many times and report the fastest.")] = 1,
     as_json: Json = False,
 ) -> None:

@@ -95,6 +95,7 @@ def examine_all(paths: Sequence[Path], demands: Demands, store: Path | None) -> 
 def examine(path: Path, demands: Demands) -> Outcome:
     """Verifies one file. Raises ParseError or OSError where there is no receipt in it."""
     from air.statements.certify_statement import CertifyStatement
+    from air.statements.sla_statement import SLA, SlaStatement
     from octoproof.accepted import accepted
     from octoproof.cli.airs import read_bounded
     from octoproof.vectors.receipts import query_verdict
@@ -117,7 +118,12 @@ def examine(path: Path, demands: Demands) -> Outcome:
             for k, part in enumerate(verdict.parts, 1)
             for c in part.checks
         ]
-        if not isinstance(verdict.parts[0].statement, CertifyStatement):
+        first = verdict.parts[0].statement
+        if isinstance(first, SlaStatement):
+            outcome.statement["report"] = SLA.report([part.statement for part in verdict.parts]).describe()
+            if demands.root is not None:
+                _check(outcome, "epoch root", demands.root == first.epoch_root)
+        elif not isinstance(first, CertifyStatement):
             found = query_verdict(verdict, None, demands.certificate)
             outcome.statement["results"] = [{"id": id, "score": score} for id, score in found.results]
             outcome.statement["certified"] = found.certified
@@ -133,6 +139,7 @@ def examine(path: Path, demands: Demands) -> Outcome:
 
 REFUSALS = {
     "snapshot root": "snapshot root: the receipt is about another snapshot",
+    "epoch root": "epoch root: the receipt is about another epoch",
     "certificate": "certificate: it does not cover the columns that this receipt is proven over",
 }
 

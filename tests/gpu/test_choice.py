@@ -12,10 +12,11 @@ import pytest
 from air.statements.native import native
 from gpu.backend import GpuBackend
 from octoproof import device as devices
-from octoproof.cli import main
+from octoproof.cli import doctor, main
 from octoproof.cli.errors import UNUSABLE, explain
 from octoproof.device import DeviceError, SizedBackend, backend, choose, tree_bytes_of, wheel
 from octoproof.pipeline.cluster import plan
+from octoproof.pipeline.prover_actor import ProverActor
 from octoproof.vectors.answers import Session, query
 from octoproof.vectors.build import build_snapshot
 from octoproof.vectors.prove import Trees
@@ -26,7 +27,7 @@ from verifier.spec import config_to_json
 
 CONFIG, GB = PRESETS["test"], 1 << 30
 LIFTED = PcsConfig(1, 1, 0, 3, lifting_log_size=9)
-NO_CARD = "no NVIDIA driver here; use --device cpu"
+NO_CARD = "no NVIDIA driver here"
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +134,7 @@ def test_without_a_card(monkeypatch):
     monkeypatch.setattr(devices, "card", lambda: NO_CARD)
     with pytest.raises(DeviceError, match="device: no NVIDIA driver here; use --device cpu") as refused:
         choose("gpu")
-    assert explain(refused.value) == (f"device: {NO_CARD}", UNUSABLE)
+    assert explain(refused.value) == (f"device: {NO_CARD}; use --device cpu", UNUSABLE)
     choose("auto")
     with backend(1) as chosen:
         assert chosen.name == "cpu"
@@ -195,6 +196,23 @@ def test_the_command_line_proves_on_the_card(monkeypatch, emulator, tmp_path, ca
         main(["stark", "prove", str(tmp_path / "spec.json"), "--out", str(out), "--device", "gpu"])
     assert ended.value.code == UNUSABLE
     assert capsys.readouterr().err == "octoproof: device: a card does not hash poseidon252; use --device cpu\n"
+
+
+@pytest.mark.parametrize(("own_card", "name"), [(True, "auto"), (False, "cpu")])
+def test_an_actor_without_a_card_of_its_own_takes_none(monkeypatch, emulator, own_card, name):
+    """Other actors' cards may be visible to it."""
+    card = emulator.EmulatedDevice()
+    monkeypatch.setattr(devices, "card", lambda: card)
+    actor = ProverActor(1, 1 << 20, own_card)
+    assert actor._device.name == name
+    assert actor._trees.limit == (card.free_memory() // 2 if own_card else 1 << 20)
+    actor._context.__exit__(None, None, None)
+
+
+def test_doctor_names_the_card_or_what_is_missing(monkeypatch, emulator):
+    for found, told in ((emulator.EmulatedDevice(1 << 31), "emulated, 2.0 GiB free"), (NO_CARD, NO_CARD)):
+        monkeypatch.setattr(doctor, "card", lambda found=found: found)
+        assert doctor.gpu() == told
 
 
 def test_one_worker_a_card():

@@ -154,6 +154,12 @@ def test_kernels_are_split_where_registers_or_code_would_overflow(nvrtc):
     assert all(used.spilled == 0 for used in nvrtc.compile_source(step.kernel.source, "sm_90").values())
 
 
+def test_what_all_constraints_share_is_computed_once():
+    """The score over 1,000 dimensions is longer than a kernel should be, and twice of it would be longer still."""
+    asked = topk_air(TopK(LOG, "l2", (1,) * 1000, 0)).components[0]
+    assert compile.parts(asked, "composition") == [[0], [1, 2, 3, 4, 5]]
+
+
 def test_one_kernel_serves_all_repetitions():
     """Poseidon2's permutations of a row differ in their columns alone; the interaction columns come on top."""
     made = {n: compile.steps(*build([Poseidon2(LOG, n)]).components, "composition") for n in (1, 8)}
