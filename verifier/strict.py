@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from verifier.errors import ParseError
+
+MAX_DEPTH = 64
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # unended ones too: in linear time
+_BRACKETS = re.compile(r"[\[{\]}]")
 
 
 def load_json(text: str | bytes, where: str, limit: int) -> Any:
@@ -16,11 +21,19 @@ def load_json(text: str | bytes, where: str, limit: int) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
+        _check_depth(text, where)
         return json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
-    except RecursionError:
-        raise ParseError(f"{where}: nested too deeply") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, integers of more than 4300 digits
         raise ParseError(f"{where}: not JSON: {str(error)[:160]}") from None
+
+
+def _check_depth(text: str, where: str) -> None:
+    """The parser recurses on the stack; Python's own limit is no protection, since any library may have raised it."""
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise ParseError(f"{where}: nested too deeply, more than {MAX_DEPTH} levels")
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

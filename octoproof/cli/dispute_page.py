@@ -7,11 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octoproof.cli.dispute_status import clock, title
+from octoproof.cli.dispute_status import OUTCOMES, clock, title
 from octoproof.cli.market_link import tokens
 
 if TYPE_CHECKING:
     from octoproof.starknet.cases import Case
+    from octoproof.starknet.disputes import Step
 
 Lines = Sequence[tuple[str, bool, str]]  # what, whether it holds, detail
 
@@ -32,7 +33,7 @@ ol { list-style: none; margin: 0; padding: 0 0 0 1.1rem; border-left: 2px solid 
 li { position: relative; padding: 0 0 .8rem; overflow-wrap: anywhere; }
 li::before { content: ""; position: absolute; left: calc(-1.1rem - 6px); top: .45rem; width: 10px; height: 10px;
   border-radius: 50%; background: var(--mark); }
-time { display: inline-block; width: 13rem; color: var(--dim); font-variant-numeric: tabular-nums; }
+time { display: block; font-size: .85rem; color: var(--dim); font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--dim); font-weight: 500; } .n { text-align: right; font-variant-numeric: tabular-nums; }
@@ -49,15 +50,15 @@ def page(case: Case, receipt: Lines = ()) -> str:
     found, bought = case.dispute, case.purchase
     decided = f"by {found.decided_by}" if found.decided_by else (f"the {found.owes} is next" if found.owes else "")
     cards = (
-        (found.state.replace("_", " "), decided),
+        (OUTCOMES.get(found.state, found.state), decided),
         (f"{bought.refund_bps / 100:g} %", f"refund of {tokens(bought.price)}"),
         (found.level, "level"),
         (f"{case.seconds:,} s", "since it was filed, by block times"),
     )
     steps = "".join(
-        f"<li><time>{clock(step.at)}</time> {escape(describe(case, step))}"
-        f'<br><code class="dim">block {step.block}, {step.transaction:#x}</code></li>'
-        for step in case.steps
+        f"<li><time>{clock(first.at)}, block {first.block}</time>{'<br>'.join(escape(describe(case, s)) for s in same)}"
+        f'<br><code class="dim">{transaction:#x}</code></li>'
+        for transaction, (first, same) in _by_transaction(case).items()
     )
     evidence = (
         ("kind", found.kind.replace("_", " ")),
@@ -95,6 +96,14 @@ def page(case: Case, receipt: Lines = ()) -> str:
     )
 
 
+def _by_transaction(case: Case) -> dict[int, tuple[Step, list[Step]]]:
+    """The first step and all steps of each transaction, in order."""
+    found: dict[int, tuple[Step, list[Step]]] = {}
+    for step in case.steps:
+        found.setdefault(step.transaction, (step, []))[1].append(step)
+    return found
+
+
 def receipt_lines(path: Path | None) -> Lines:
     """The checks of a receipt, verified here. Raises VerificationError, ParseError, OSError."""
     if path is None:
@@ -105,7 +114,11 @@ def receipt_lines(path: Path | None) -> Lines:
     from verifier.receipt import MAX_RECEIPT_BYTES, verify
 
     verdict = verify(read_bounded(path, MAX_RECEIPT_BYTES), accepted())
-    lines = [(check.name, True, f"{check.ms:.1f} ms") for check in verdict.checks]
+    lines = [
+        (f"part {number}: {check.name}", True, f"{check.ms:.1f} ms")
+        for number, part in enumerate(verdict.parts, 1)
+        for check in part.checks
+    ]
     return [*lines, ("security", True, security_line(verdict.security))]
 
 

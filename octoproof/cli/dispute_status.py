@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from octoproof.starknet.cases import Case
 
 WATCH_S = 1.0
+OUTCOMES = {"slashed": "claim upheld", "keep": "claim failed", "partial_refund": "refunded in part"}
 
 
 def status(
@@ -100,7 +101,7 @@ def shown(case: Case) -> Group:
 
 def title(case: Case) -> str:
     """One line."""
-    kind, state = case.dispute.kind.replace("_", " "), case.dispute.state.replace("_", " ")
+    kind, state = case.dispute.kind.replace("_", " "), OUTCOMES.get(case.dispute.state, case.dispute.state)
     spent = f", {case.seconds} s after it was filed" if case.closed else ""
     return f"dispute {case.number} about purchase {case.dispute.purchase}: {kind}, {state}{spent}"
 

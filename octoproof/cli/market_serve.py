@@ -86,7 +86,8 @@ def ask(
     url: Annotated[str, typer.Option("--url", help="Where the provider serves.")],
     snapshot: Annotated[Path, typer.Option("--snapshot", metavar="FOLDER", help="The same vectors, to ask about.")],
     log: Annotated[Path, typer.Option("--log", metavar="FOLDER", help="Your own log, new or to go on with.")],
-    word: Annotated[list[str], typer.Option("--word", help="Whose neighbours are asked for; repeatable.")],
+    id: Annotated[list[int] | None, typer.Option("--id", help="Of a vector whose neighbours are asked for ...")] = None,
+    word: Annotated[list[str] | None, typer.Option("--word", help="... or its label; both repeatable.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many, the word itself included.")] = 10,
     count: Annotated[int, typer.Option("--count", min=1, help="How often each is asked.")] = 1,
     metric: Annotated[str, typer.Option("--metric", help="l2, ip or cosine.")] = "l2",
@@ -102,7 +103,10 @@ def ask(
     from octoproof.vectors.snapshot import Snapshot
 
     found = Snapshot.open(snapshot)
-    questions = [write_question(find(found, label=one).coordinates, metric, k) for one in word]
+    asked = [find(found, id=one) for one in id or ()] + [find(found, label=one) for one in word or ()]
+    if not asked:
+        raise typer.BadParameter("what is asked for?", param_hint="--id or --word")
+    questions = [write_question(one.coordinates, metric, k) for one in asked]
     with link.reading() as node:
         agreement, record = agreement_of(node, link.place(node), purchase)
         own = link.signatory(node)

@@ -23,6 +23,7 @@ docs/qos.md for what a contract trusts instead.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2s
@@ -202,8 +203,10 @@ def _check_signers(committee: Committee, signers: Sequence[int]) -> None:
 
 def _bls():  # type: ignore[no-untyped-def]
     """py_ecc, which takes half a second to load."""
+    limit = sys.getrecursionlimit()
     try:
         from py_ecc.bls import G2ProofOfPossession
     except ModuleNotFoundError:
         raise MarketError("uptime: witnesses' signatures need py-ecc; pip install py-ecc") from None
+    sys.setrecursionlimit(limit)  # py_ecc raises it to 100,000, where deep recursion ends the process
     return G2ProofOfPossession

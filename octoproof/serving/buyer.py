@@ -28,6 +28,10 @@ class ServiceError(MarketError):
     """A provider that is not there, or does not speak as one (command line: exit 2)."""
 
 
+class NoAnswerError(ServiceError):
+    """Nothing came back, which says nothing about what the provider has accepted."""
+
+
 @dataclass(frozen=True)
 class Exchanged:
     """One request with its signed response, the output, and why it was not acknowledged, if it was not."""
@@ -56,7 +60,11 @@ class Buyer:
         named = provider.address, self.agreement.id, self.log.epoch, head.count, head.last
         sent = max(self.clock(), head.sent_at)
         hash, request = self.signatory.sign(Request(*named, blake2s(data).digest(), sent))
-        answer = self._post("/v1/requests", {"request": signed_document(request), "input": data.hex()})
+        question = {"request": signed_document(request), "input": data.hex()}
+        try:
+            answer = self._post("/v1/requests", question)
+        except NoAnswerError:  # lost on the way, perhaps after it was accepted: the same once more
+            answer = self._post("/v1/requests", question)
         arrived = self.clock()
         told = fields(load_json(answer, "answer", MAX_ANSWER_BYTES), "answer", ("response", "output"))
         response = read_signed(told["response"], Response, "response")
@@ -108,7 +116,7 @@ def fetch(request: urllib.request.Request | str) -> bytes:
         raise ServiceError(f"service: {_said(error.read(MAX_ANSWER_BYTES))} (HTTP {error.code})") from None
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise ServiceError(f"service: no answer ({str(reason)[:120]}); is it running?") from None
+        raise NoAnswerError(f"service: no answer ({str(reason)[:120]}); is it running?") from None
     if len(data) > MAX_ANSWER_BYTES:
         raise ServiceError(f"service: an answer of more than {MAX_ANSWER_BYTES} bytes")
     return data

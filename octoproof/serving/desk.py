@@ -18,6 +18,7 @@ from octoproof.market.log import Received, RequestLog
 from octoproof.market.log_files import number, read_records
 from octoproof.market.messages import Acknowledgement, Request, Response, Signed
 from octoproof.market.validity import output_hash
+from octoproof.serving.kept import keep_output
 from octoproof.starknet.log_signing import Signatory
 
 OK, FAILED, GAVE_UP = 200, 500, 504
@@ -37,6 +38,15 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True)
+class Given:
+    """The latest answer under an agreement."""
+
+    request: Signed[Request]
+    response: Signed[Response]
+    output: bytes
+
+
 @dataclass
 class Desk:
     """One provider, one epoch. `patience_ms`: an answer that takes longer is not given, and counts as failed."""
@@ -47,12 +57,19 @@ class Desk:
     patience_ms: int = 60_000
     clock: Clock = now_ms
     _writing: Lock = field(default_factory=Lock)
+    _latest: dict[int, Given] = field(default_factory=dict)
 
     def serve(self, request: Signed[Request], data: bytes) -> tuple[Signed[Response], bytes]:
         """The signed response, and the output, empty if there is none. Raises RuleError, ParseError, StatementError
-        for what is not accepted, OSError."""
+        for what is not accepted, OSError.
+
+        The latest request of an agreement is given the same answer again: its first one may have been lost on the way,
+        and the buyer can send no other request before it knows the response to this one."""
         received = self.clock()
         asked = request.message
+        given = self._latest.get(asked.agreement)
+        if given is not None and given.request == request:
+            return given.response, given.output
         if blake2s(data).digest() != asked.input:
             raise RuleError("request.input: not the hash of what came with it")
         question = self.model.check(data)
@@ -60,7 +77,10 @@ class Desk:
             (hash,) = self.log.accept([Received(request, received)])
         status, output = self._answer(question, received)
         told = Response(hash, received, self.clock(), status, status == OK, _tokens(output), output_hash(output))
-        return self._keep(asked.agreement, asked.sequence, told), output
+        keep_output(self.log.folder, asked.agreement, asked.sequence, output)  # to defend it by
+        response = self._keep(asked.agreement, asked.sequence, told)
+        self._latest[asked.agreement] = Given(request, response, output)
+        return response, output
 
     def acknowledge(self, agreement: int, sequence: int, signed: Signed[Acknowledgement]) -> None:
         """Keeps the buyer's counter-signature. Raises RuleError, OSError."""

@@ -16,13 +16,13 @@ import pytest
 pytest.importorskip("starknet_py", reason="needs the extra `chain`: pip install 'octoproof[chain]'")
 pytest.importorskip("uvicorn", reason="needs the extra `service`: pip install 'octoproof[service]'")
 
-from octoproof.cli import main
+from octoproof.cli import VERBS, main
 from octoproof.market.epoch import check_published, close_epoch, close_messages, open_epoch
 from octoproof.market.errors import RuleError
 from octoproof.market.ledger import ledgers
-from octoproof.market.log import RequestLog
+from octoproof.market.log import Received, RequestLog
 from octoproof.market.messages import Agreement, Request
-from octoproof.serving.buyer import Buyer, ServiceError, fetch
+from octoproof.serving.buyer import Buyer, NoAnswerError, ServiceError, fetch
 from octoproof.serving.desk import Desk, now_ms
 from octoproof.serving.running import served
 from octoproof.serving.wire import read_signed, signed_document
@@ -147,16 +147,30 @@ def test_a_latency_that_the_clock_denies_is_not_acknowledged(street: Street) -> 
     street.buyer.clock = lambda: next(ticks)
     told = street.buyer.ask(street.question)
     assert "do not acknowledge it" in told.withheld
-    assert street.buyer.ask is not None
     assert street.desk.log._states[street.buyer.agreement.id].acknowledged == set()
+
+
+def test_an_answer_that_is_lost_is_asked_for_again(street: Street) -> None:
+    lost = []
+
+    def losing(path: str, document: dict[str, Any]) -> bytes:
+        answer = street.buyer._over_http(path, document)
+        if not lost:
+            lost.append(answer)
+            raise NoAnswerError("cut off")
+        return answer
+
+    street.buyer.post = losing
+    told = street.buyer.ask(street.question)
+    assert json.loads(lost[0])["response"] == signed_document(told.response)
+    assert street.buyer.ask(street.question).request.message.sequence == 1
+    assert street.desk.log.head(street.buyer.agreement.id).count == 2
 
 
 def test_what_was_never_answered_is_signed_as_failed(street: Street, tmp_path: Path) -> None:
     _, request = street.buyer.signatory.sign(
         Request(street.desk.signatory.party.address, street.buyer.agreement.id, 6, 0, 0, bytes(32), now_ms())
     )
-    from octoproof.market.log import Received
-
     street.desk.log.accept([Received(request, now_ms())])
     assert street.desk.fail_unanswered() == 1
     assert street.desk.fail_unanswered() == 0
@@ -216,8 +230,9 @@ def qos(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, Any]:
 
 
 def test_the_verbs_close_prove_verify_and_score(
-    street: Street, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    street: Street, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(VERBS, "qos", "")
     for patience in (60_000, 60_000, -1):
         street.desk.patience_ms = patience
         street.buyer.ask(street.question)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from verifier.errors import EncodingError, ParseError, ShapeError, StatementErro
 from verifier.proof import proof_from_json
 from verifier.spec import spec_from_json
 from verifier.stark import verify_stark
-from verifier.strict import string
+from verifier.strict import load_json, string
 from verifier.wire import proof_from_wire, proof_to_wire
 
 NOT_DOCUMENTS = [
@@ -238,3 +239,26 @@ def test_wire_bit_flips(case):
 def test_wire_of_noise(data):
     with pytest.raises((ParseError, VerificationError)):
         proof_from_wire(b"OCTP\x01\0\0\0\0\0\0\0" + data)
+
+
+@pytest.mark.parametrize("text", ["[" * 10**6, '{"a":' * 10**5, '["\\"]]]", ' + "[" * 10**5])
+def test_deep_nesting_where_a_library_has_raised_the_recursion_limit(monkeypatch, text):
+    """py_ecc does, and the parser's recursion then ends the process."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        with pytest.raises(ParseError, match="nested too deeply"):
+            load_json(text, "proof", 1 << 24)
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def test_brackets_in_strings_are_no_nesting():
+    assert load_json('["' + "[" * 100 + '\\"", "\\\\", [1]]', "proof", 1000) == ["[" * 100 + '"', "\\", [1]]
+
+
+@pytest.mark.parametrize("text", ['"\\' * 10**6, '"\\' * 10**6 + "\\", '"a' * 10**6])
+@pytest.mark.timeout(20)  # hours, if every quote were tried as a beginning
+def test_strings_without_an_end(text):
+    with pytest.raises(ParseError, match="not JSON"):
+        load_json(text, "proof", 1 << 24)

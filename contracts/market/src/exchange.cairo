@@ -76,10 +76,10 @@ pub impl ExchangeImpl of ExchangeTrait {
     }
 }
 
-/// SNIP-12, revision 1; the domain has the chain that this runs on.
+/// SNIP-12, revision 1; the domain has the chain that this runs on. Its version "1" is encoded as a number.
 fn message_hash(fields: Span<felt252>, signer: felt252) -> felt252 {
     let chain = get_tx_info().unbox().chain_id;
-    let domain = poseidon(array![DOMAIN_TYPE, 'Octoproof log', '1', chain, 1].span());
+    let domain = poseidon(array![DOMAIN_TYPE, 'Octoproof log', 1, chain, 1].span());
     poseidon(array!['StarkNet Message', domain, signer, poseidon(fields)].span())
 }
 
