@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from octoproof.cli.bench_gpu import gpu
+from octoproof.cli.chain_bench import chain
 from octoproof.cli.console import DEVICE_OPTION, JSON_OPTION, application, megabytes, print_json, print_table
 
 app = application("Measure the prover, also side by side with Stwo.")
 app.command("gpu")(gpu)
+app.command("chain")(chain)
 
 Json = Annotated[bool, JSON_OPTION]
 MIN_ROUNDS = 5

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from octoproof.device import backend
+from octoproof.device import backend, tree_bytes_of
 from octoproof.vectors.errors import VectorError
 from octoproof.vectors.prove import Trees, prove_answer
 from octoproof.vectors.query import Answer, Match, ask, find, quantise_query
 from octoproof.vectors.receipts import QueryReceipt, QueryVerdict
 from octoproof.vectors.rerank import Agreement
 from octoproof.vectors.snapshot import Snapshot
-from prover.memory import available
 
 if TYPE_CHECKING:
     import pyarrow
@@ -77,8 +76,7 @@ class Session:
         self.preset = preset
         self._context = backend(threads)
         self.device = self._context.__enter__()
-        # Half of what is free, so that the proofs themselves find room.
-        self.trees = Trees((available() or 1 << 32) // 2)
+        self.trees = Trees(tree_bytes_of(self.device))
 
     def __enter__(self) -> Session:
         return self
