@@ -88,9 +88,8 @@ def prove(
     clock.start("preprocessed")
     if mix_config:
         config.mix_into(ch)
-    first = backend.commit(tree0, config, channel, keep=bool(air.relations)) if _is_columns(tree0) else tree0
-    trees = [first]
-    ch.mix_root(first.root)
+    trees = [backend.commit(tree0, config, channel, keep=bool(air.relations)) if _is_columns(tree0) else tree0]
+    ch.mix_root(trees[0].root)
     for value in statement_u64:
         ch.mix_u64(value)
 
@@ -110,6 +109,7 @@ def prove(
         columns, claimed_sums = backend.interaction(air, trees, elements)
         ch.mix_felts(claimed_sums)
         trees.append(backend.commit(columns, config, channel, keep=False))
+        del columns  # so that what `release` drops is free
         ch.mix_root(trees[2].root)
 
     clock.start("constraints")
@@ -117,6 +117,7 @@ def prove(
     halves = backend.composition(air, trees, coefficient, elements, claimed_sums, config)
     clock.start("composition")
     trees.append(backend.commit_coefficients(halves, config, channel))
+    del halves
     ch.mix_root(trees[-1].root)
 
     clock.start("sampling")
