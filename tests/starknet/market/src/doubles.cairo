@@ -79,6 +79,7 @@ pub mod HostileToken {
             self.mood.write(mood);
             self.market.write(market);
             self.selector.write(selector);
+            while self.calldata.pop().is_some() {}
             for felt in calldata {
                 self.calldata.push(felt);
             }
