@@ -22,7 +22,7 @@ pub mod TopkFacts {
     use crate::store::{Security, SecurityTrait, facts};
     use crate::topk_air::{TABLE_LOG, topk_air};
     use crate::topk_result::{TopkAnswer, TopkAnswerTrait};
-    use crate::topk_statement::{Row, TopkStatement, TopkStatementTrait};
+    use crate::topk_statement::{TopkStatement, TopkStatementTrait};
     use crate::words::{digest_u64s, to_words};
 
     component!(path: facts, storage: facts, event: FactsEvent);
@@ -45,14 +45,15 @@ pub mod TopkFacts {
         ResultStored: ResultStored,
     }
 
-    /// The rows of a result, best first.
+    /// How many rows a result has. The rows are in the calldata, and the digest binds them: an event holds 300 felts at
+    /// most, and a result of more rows could otherwise be proven but never stored.
     #[derive(Drop, Debug, PartialEq, starknet::Event)]
     pub struct ResultStored {
         #[key]
         pub digest: u256,
         #[key]
         pub snapshot_root: u256,
-        pub rows: Span<Row>,
+        pub rows: u32,
     }
 
     #[abi(embed_v0)]
@@ -94,7 +95,7 @@ pub mod TopkFacts {
             }
             let digest = answer.result_digest(rows);
             if self.facts.store(digest, weakest.of_parts(parts.len())) {
-                self.emit(ResultStored { digest, snapshot_root: answer.snapshot_root, rows });
+                self.emit(ResultStored { digest, snapshot_root: answer.snapshot_root, rows: rows.len() });
             }
             digest
         }
