@@ -1,4 +1,4 @@
-"""Writes the tables of docs/performance.md from benchmarks/results, and draws docs/performance.png.
+"""Writes the tables of docs/performance.md, scale.md and chain.md from benchmarks/results, and draws performance.png.
 
 python benchmarks/report.py
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
-SCALE = ROOT / "docs" / "scale.md"
+SCALE, CHAIN = ROOT / "docs" / "scale.md", ROOT / "docs" / "chain.md"
 JOBS = (
     "query_words_4_segments",
     "query_made_up_64k",
@@ -43,6 +43,7 @@ def tables() -> dict[str, str]:
         "recall": _recall(),
         "snapshot": _snapshot(),
         "parts": _parts(),
+        "chain": _chain(),
     }
 
 
@@ -139,11 +140,24 @@ def _parts() -> str:
     return _table(["rows", "search, ms", "commit, ms", "prove, ms", "verify, ms", "bytes", "MB to prove"], rows)
 
 
+def _chain() -> str:
+    rows = []
+    for preset in ("onchain", "onchain-proven"):
+        for d in _load(f"chain_{preset.replace('-', '_')}")["statements"]:
+            sizes = [f"{d['felts']:,}", f"{d['bytecode_felts']:,}", f"{d['declare_l2_gas'] / 1e6:,.0f}"]
+            rows.append([d["label"], f"`{preset}`", f"**{d['l2_gas'] / 1e6:,.0f}**", *sizes])
+    for other in _load("chain_onchain")["published_by_others"]:
+        gas = "" if other["l2_gas"] is None else f"{other['l2_gas'] / 1e6:,.0f}"
+        felts = "" if other["felts"] is None else f"{other['felts']:,}"
+        rows.append([other["name"], "published by its authors", gas, felts, "", ""])
+    return _table(["statement", "preset", "M gas", "felts of calldata", "CASM felts", "declare, M gas"], rows)
+
+
 def main() -> None:
     from octoproof.cli.plots import draw_comparisons
     from octoproof.files import write_atomically
 
-    for page in (PAGE, SCALE):
+    for page in (PAGE, SCALE, CHAIN):
         write_atomically(page, render(page.read_text()))
     draw_comparisons([RESULTS / f"{name}.json" for name in DRAWN], PAGE.with_suffix(".png"))
 
