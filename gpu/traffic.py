@@ -79,6 +79,6 @@ def _commit(log_sizes: Iterable[int], blowup: int, keep: bool) -> int:
     """Interpolation, evaluation and leaves; with `keep`, a copy first."""
     sizes = list(log_sizes)
     copied = 2 * _cells(sizes) if keep else 0
-    # Above a tile, the last pass back and the first one forward are one launch (`fft.extend`): nothing is written between.
+    # Above a tile, the last pass back and the first one forward are one launch (`fft.extend`), without reading between.
     turned = _cells(n for n in sizes if n > TILE_LOG) << blowup
     return copied + _transforms(sizes) + _evaluation(sizes, blowup) - turned + _hashing(sizes, blowup)
