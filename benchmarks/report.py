@@ -43,6 +43,7 @@ def tables() -> dict[str, str]:
         "recall": _recall(),
         "snapshot": _snapshot(),
         "parts": _parts(),
+        "distribution": _distribution(),
         "chain": _chain(),
     }
 
@@ -138,6 +139,16 @@ def _parts() -> str:
         steps = [f"{d[step] * 1e3:,.1f}" for step in ("search_s", "commit_s", "prove_s", "verify_s")]
         rows.append([f"{d['rows']:,}", *steps, f"{d['part_bytes']:,}", f"{d['memory_bytes'] / 1e6:,.0f}"])
     return _table(["rows", "search, ms", "commit, ms", "prove, ms", "verify, ms", "bytes", "MB to prove"], rows)
+
+
+def _distribution() -> str:
+    d, rows = _load("jobs"), []
+    sides = {"loop": f"one loop, {d['cores']} threads", "ideal": f"{d['workers']} loops, one thread each"}
+    for side, name in (sides | {"runner": f"jobs, {d['workers']} workers"}).items():
+        seconds, processor = d[f"{side}_s"], d[f"{side}_cpu_s"]
+        rows.append([name, f"{seconds:.1f}", f"{processor:.0f}", f"{seconds / d['runner_s']:.2f}"])
+    work = f"{d['queries']} queries x {d['segments']} segments of {d['segment_rows']:,}"
+    return _table([work, "seconds", "processor seconds", "jobs are so many times as fast"], rows)
 
 
 def _chain() -> str:
