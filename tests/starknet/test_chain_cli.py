@@ -253,8 +253,7 @@ def test_a_receipt_becomes_a_fact(started: Run, account_class: Any, tmp_path: Pa
     assert [fact["state"] for fact in first["facts"]] == ["verified"] * 3
     assert first["security"]["conjectured"] == 95.0  # of two proofs of 96 bits
     assert [event["name"] for event in first["facts"][2]["events"]] == ["FactStored", "ResultStored"]
-    rows = first["facts"][2]["events"][1]["fields"]["rows"]
-    assert [row["id"] for row in rows] == [match.id for match in made.matches]
+    assert first["facts"][2]["events"][1]["fields"]["rows"] == len(made.matches)
     for fact, planned in zip(first["facts"][:2], dry["facts"], strict=False):
         assert abs(fact["l2_gas"] - planned["l2_gas"]) < planned["l2_gas"] // 5
     again = started("verify", tmp_path / "onchain", "--json").json

@@ -191,7 +191,7 @@ def verify_cases(folder: Path, cases: Iterable[Case]) -> dict[str, Outcome]:
 
 
 IMPORTS = """\
-use octoproof_stark::airs::*;
+use octoproof_stark::airs;
 use octoproof_stark::config::Config;
 use octoproof_stark::verifier::{Claim, PublicTerm, verify};
 """
@@ -224,7 +224,7 @@ def call(cairo: str, spec: Spec, felts: str) -> str:
         for t in spec.balancing_terms
     )
     return f"""verify(
-        @{cairo},
+        @airs::{cairo},
         Claim {{
             preprocessed_root: [{root}],
             statement_u64: {_span(spec.statement_u64)},
